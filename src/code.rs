@@ -1,0 +1,100 @@
+//! Every error code of the gateway in one list: what it is called and what to do about it.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $title:literal, $hint:literal;)+) => {
+        /// A stable error code, as it appears in receipts, logs, traces and on the command line.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $variant),+ }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$variant),+];
+            pub fn as_str(self) -> &'static str { match self { $(Code::$variant => $code),+ } }
+            /// One line, for a person.
+            pub fn title(self) -> &'static str { match self { $(Code::$variant => $title),+ } }
+            /// What to do about it.
+            pub fn hint(self) -> &'static str { match self { $(Code::$variant => $hint),+ } }
+            pub fn parse(code: &str) -> Option<Code> {
+                match code { $($code => Some(Code::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    // 1xxx: the message cannot be taken in (envelope)
+    NotACloudEvent = "KP-1001", "not a CloudEvent", "send structured JSON (application/cloudevents+json) or binary mode with cloudEvents_* headers";
+    MissingAttribute = "KP-1002", "required CloudEvents attribute is missing or malformed", "set id, source, specversion 1.0, type and time";
+    UnknownType = "KP-1003", "unknown message type", "use a type that the gateway's catalogue lists for your role";
+    UnknownSender = "KP-1004", "sender is not proven", "publish with the AMQP user-id property set to your own broker user";
+    SenderMismatch = "KP-1005", "message claims another sender than the connection proves", "source must hold the OIN that belongs to the broker user";
+    TypeNotAllowed = "KP-1006", "this party may not send this message type", "see the catalogue for who sends what";
+    PersonalDataInAttribute = "KP-1007", "personal number in a context attribute", "personal data belongs in the encrypted data, never in a context attribute";
+    TooLarge = "KP-1008", "message is too large", "stay below the size limit of the gateway";
+    WrongEncoding = "KP-1009", "wrong character encoding", "send UTF-8";
+    ReplayedWithOtherContent = "KP-1010", "same source and id, other content", "give a changed message a new id";
+    // 2xxx: the content is not valid
+    NotJson = "KP-2001", "not well-formed JSON", "send one JSON document in UTF-8 without duplicate keys";
+    NotXml = "KP-2002", "not well-formed XML", "send one well-formed XML document in UTF-8";
+    ForbiddenXml = "KP-2003", "forbidden XML construct", "send no DOCTYPE, entities or processing instructions";
+    TooDeep = "KP-2004", "nested too deep or too many elements", "stay within the limits of depth and element count";
+    MissingField = "KP-2005", "a required field is missing", "add the field";
+    ExtraField = "KP-2006", "a field that is not in the schema", "leave the field out: only listed fields are accepted";
+    WrongType = "KP-2007", "a field has the wrong form", "see the schema for the form of the field";
+    InvalidBsn = "KP-2008", "not a valid BSN", "nine digits that pass the eleven-test, not all zero";
+    UnknownGemeentecode = "KP-2009", "gemeentecode is unknown or not in force on that date", "use a code of the CBS table that is in force on the date";
+    InvalidDate = "KP-2010", "not a valid date", "use a real calendar date in the form that the schema asks";
+    Inconsistent = "KP-2011", "fields contradict each other", "see the place for the fields that disagree";
+    UnknownCode = "KP-2012", "value is not in the code table", "use a value of the code table";
+    ForeignGemeente = "KP-2013", "a municipality asks about its own inhabitants only", "gemeentecode must be the sender's own";
+    // 3xxx: policy
+    NoGround = "KP-3001", "no ground permits sharing", "see the policy for the grounds of this recipient";
+    Forbidden = "KP-3002", "a rule forbids sharing", "see the named rule";
+    AssessmentNeeded = "KP-3003", "a human assessment is needed first", "record the named assessment; the message then goes on";
+    PolicyError = "KP-3004", "the policy could not be evaluated", "treated as deny; report it to the owner of the policy";
+    NotAddressable = "KP-3005", "recipient is not connected", "add the party and its endpoint to the partner directory, then replay";
+    NothingToShare = "KP-3006", "nothing is left to share", "the permitted categories hold no data";
+    Superseded = "KP-3007", "a newer notification was processed", "no action: the newer one counts";
+    Held = "KP-3008", "too early: held until the date on which it may be shared", "no action: it is decided anew on that date";
+    // 4xxx: facts
+    FactsUnavailable = "KP-4001", "the facts could not be had", "the message waits and is retried; check the connection to IRIS";
+    FactsInvalid = "KP-4002", "the facts source gave an invalid answer", "the message waits and is retried; check IRIS";
+    // 5xxx: translation and delivery
+    MappingFailed = "KP-5001", "the message could not be translated", "check the mapping of this recipient; then replay";
+    DeliveryFailed = "KP-5002", "the recipient did not take the message", "it is retried; check the recipient's endpoint";
+    Unroutable = "KP-5003", "the recipient's queue does not exist", "declare the topology (it is exported by the gateway); then it is retried";
+    AttemptsExhausted = "KP-5004", "given up for now after the last attempt", "a person decides: parked replay or parked discard";
+    RecipientRefused = "KP-5005", "the recipient refuses the message for good", "a person decides: parked replay or parked discard";
+    BrokerUnavailable = "KP-5006", "the broker cannot be reached", "the gateway keeps trying; check the broker";
+    Discarded = "KP-5007", "discarded by a person", "see the ledger for who and why";
+    // 6xxx: the ledger and receipts
+    LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
+    ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
+    // 7xxx: files and configuration
+    ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
+    PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";
+    SchemaInvalid = "KP-7003", "a schema file does not load", "see the place";
+    MappingInvalid = "KP-7004", "a mapping file does not load", "see the place";
+    DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
+    CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let code = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+        Code::parse(&code).ok_or_else(|| serde::de::Error::custom("unknown error code"))
+    }
+}

@@ -1,0 +1,166 @@
+//! Facts: what the probation service's own records (IRIS) say about a person.
+//! The requester's claims never become facts.
+
+pub mod iris;
+
+use crate::category::Category;
+use crate::personal::Personal;
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+/// Who the facts are asked about. Travels in request bodies only, never in a URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Person {
+    pub bsn: Option<Personal<String>>,
+    pub skn: Option<Personal<String>>,
+}
+
+/// What IRIS answers about a person; the shape is `schemas/iris/feiten.schema.json`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    pub bekend: bool,
+    #[serde(default)]
+    pub organisatie: Option<String>,
+    #[serde(default)]
+    pub justitieel_kader: Option<JustitieelKader>,
+    #[serde(default)]
+    pub toestemmingen: Vec<Toestemming>,
+    #[serde(default)]
+    pub beoordelingen: Vec<Beoordeling>,
+    /// Case data per category; present only where it was asked for.
+    #[serde(default)]
+    pub gegevens: Option<CaseData>,
+}
+
+/// Case data: one object per category.
+#[derive(Clone, Debug, Default)]
+pub struct CaseData(pub Personal<serde_json::Map<String, serde_json::Value>>);
+
+impl<'de> Deserialize<'de> for CaseData {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        serde_json::Map::deserialize(d).map(|map| CaseData(Personal::new(map)))
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JustitieelKader {
+    pub aanwezig: bool,
+    #[serde(default)]
+    pub soort: Option<SoortKader>,
+    #[serde(default)]
+    pub eindigt_op: Option<Date>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SoortKader {
+    Toezicht,
+    Advies,
+    Werkstraf,
+    ForensischeZorg,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Toestemming {
+    pub id: String,
+    pub vorm: VormToestemming,
+    pub categorieen: Vec<Category>,
+    pub ontvangers: Vec<String>,
+    pub verleend_op: Moment,
+    #[serde(default)]
+    pub geldig_tot: Option<Moment>,
+    #[serde(default)]
+    pub ingetrokken_op: Option<Moment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VormToestemming {
+    Schriftelijk,
+    Mondeling,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beoordeling {
+    pub id: String,
+    pub soort: SoortBeoordeling,
+    /// The message it is about; `null` is about the person in general.
+    #[serde(default)]
+    pub betreft: Option<String>,
+    #[serde(default)]
+    pub categorieen: Vec<Category>,
+    pub op: Moment,
+    #[serde(default)]
+    pub geldig_tot: Option<Moment>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SoortBeoordeling {
+    #[serde(rename = "ernstige_bedreiging")]
+    ErnstigeBedreiging,
+    #[serde(rename = "kindermishandeling")]
+    Kindermishandeling,
+    #[serde(rename = "rvdk_behoefte")]
+    RvdkBehoefte,
+    #[serde(rename = "wgs_noodzaak")]
+    WgsNoodzaak,
+    #[serde(rename = "43_4")]
+    Artikel43Lid4,
+    #[serde(rename = "vrije_tekst")]
+    VrijeTekst,
+}
+
+/// A moment that may be given as a whole day or to the second. A day starts at 00:00 and ends at 24:00
+/// in the Netherlands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Moment {
+    At(Timestamp),
+    Day(Date),
+}
+
+/// The legal day of a moment: dates in law and in records are Dutch days.
+pub const TIME_ZONE: &str = "Europe/Amsterdam";
+
+pub fn dutch_day(at: Timestamp) -> Date {
+    match at.in_tz(TIME_ZONE) {
+        Ok(zoned) => zoned.date(),
+        Err(_) => unreachable!("the time zone database is part of the binary"),
+    }
+}
+
+impl Moment {
+    /// Has it begun at `now`?
+    pub fn has_begun(self, now: Timestamp) -> bool {
+        match self {
+            Moment::At(at) => at <= now,
+            Moment::Day(day) => day <= dutch_day(now),
+        }
+    }
+    /// Is it over at `now`? A day is over only when the next one has begun.
+    pub fn is_over(self, now: Timestamp) -> bool {
+        match self {
+            Moment::At(at) => at < now,
+            Moment::Day(day) => day < dutch_day(now),
+        }
+    }
+}
+
+/// Why facts could not be had. The message waits; it is neither shared nor refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Unavailable {
+    #[error("the facts source could not be reached")]
+    Unreachable,
+    #[error("the facts source did not answer in time")]
+    Timeout,
+    #[error("the facts source answered with status {0}")]
+    Status(u16),
+    #[error("the facts source gave an answer that does not fit its schema")]
+    Invalid,
+    #[error("the circuit breaker is open after repeated failures")]
+    BreakerOpen,
+}

@@ -1,0 +1,1 @@
+//! The IRIS client over HTTP.

@@ -1,0 +1,88 @@
+//! Receipt (ontvangstbewijs): what became of a message for one recipient, signed, without a personal value.
+
+pub mod keys;
+
+use crate::category::Category;
+use crate::outcome::{Outcome, Reason};
+use crate::party::{PartyId, Role};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The signed statement to the sender. One per final outcome; its bytes never change once signed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Derived from message and recipient, so that it is the same however often it is made.
+    pub id: uuid::Uuid,
+    pub issuer: String,
+    pub message: MessageRef,
+    pub outcome: Outcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Recipient>,
+    pub decision: Decision,
+    /// `sha-256=:base64:` over the bytes that went to the recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded_digest: Option<String>,
+    pub policy_version: String,
+    pub mapping_version: String,
+    pub time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageRef {
+    /// Absent when the message was too broken to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `sha-256=:base64:` over the data that was received.
+    pub digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipient {
+    pub party: PartyId,
+    pub role: Role,
+}
+
+/// What was shared on which ground and what was withheld, per category. Names only, never values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    pub shared: Vec<Shared>,
+    pub withheld: Vec<Withheld>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shared {
+    pub category: Category,
+    pub policy: String,
+    pub legal_basis: String,
+    pub status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Withheld {
+    pub category: Category,
+    pub reason: String,
+}
+
+/// A receipt as it travels and is stored: a compact JWS. Made by [`keys::Signer`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedReceipt(String);
+
+impl SignedReceipt {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+    /// From the ledger, where the very bytes are kept.
+    pub(crate) fn from_ledger(jws: String) -> Self {
+        SignedReceipt(jws)
+    }
+}

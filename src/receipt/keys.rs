@@ -1,0 +1,1 @@
+//! Signing keys, the published key set, and verification.
