@@ -25,7 +25,7 @@ macro_rules! codes {
 codes! {
     // 1xxx: the message cannot be taken in (envelope)
     NotACloudEvent = "KP-1001", "not a CloudEvent", "send structured JSON (application/cloudevents+json) or binary mode with cloudEvents_* headers";
-    MissingAttribute = "KP-1002", "required CloudEvents attribute is missing or malformed", "set id, source, specversion 1.0, type and time";
+    MissingAttribute = "KP-1002", "required CloudEvents attribute is missing or malformed", "set id, source, type and specversion 1.0";
     UnknownType = "KP-1003", "unknown message type", "use a type that the gateway's catalogue lists for your role";
     UnknownSender = "KP-1004", "sender is not proven", "publish with the AMQP user-id property set to your own broker user";
     SenderMismatch = "KP-1005", "message claims another sender than the connection proves", "source must hold the OIN that belongs to the broker user";

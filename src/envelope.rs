@@ -1,10 +1,19 @@
 //! Envelope: what came off the wire becomes a CloudEvent from a proven sender.
 //! No schema, no policy and no IO in here.
 
+mod open;
+
+use crate::directory::Party;
+use crate::outcome::Problem;
 use crate::party::PartyId;
 use crate::personal::Personal;
+use crate::receipt::MessageRef;
+use base64::Engine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use open::open;
 
 /// A message as it came off the wire, before anything was believed.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +27,8 @@ pub struct RawMessage {
     pub user_id: Option<String>,
     /// The party whose inbound queue this came from.
     pub queue_of: Option<PartyId>,
+    /// The size of a body that was too large to be carried at all; `body` is then empty.
+    pub oversize: Option<u64>,
 }
 
 /// The stored form of a [`RawMessage`]; the one place where its content is serialised.
@@ -60,6 +71,161 @@ impl RawMessage {
             headers: head.headers,
             user_id: head.user_id,
             queue_of: head.queue_of,
+            oversize: None,
         })
     }
+}
+
+/// A CloudEvent from a proven sender. Only [`open`] makes one.
+#[derive(Debug)]
+pub struct Envelope {
+    pub(crate) sender: Arc<Party>,
+    pub(crate) attributes: Attributes,
+    pub(crate) data: Personal<Vec<u8>>,
+    pub(crate) identity: Identity,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Attributes {
+    pub id: String,
+    pub kind: String,
+    pub sequence: Option<i64>,
+    pub data_content_type: Option<String>,
+}
+
+impl Envelope {
+    pub fn kind(&self) -> &str {
+        &self.attributes.kind
+    }
+    pub fn id(&self) -> &str {
+        &self.attributes.id
+    }
+    pub fn sender(&self) -> &PartyId {
+        &self.sender.id
+    }
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// What makes a message the same message again, and what a receipt calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub source: String,
+    pub id: String,
+    /// Over type, sequence and data: another digest under the same id is another message.
+    pub digest: [u8; 32],
+    pub message: MessageRef,
+}
+
+/// A message that is not taken in, and everything that is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Who gets the receipt; unknown if neither the user nor the queue tells.
+    pub sender: Option<PartyId>,
+    pub problems: Vec<Problem>,
+    identity: Identity,
+}
+
+impl Rejection {
+    /// Before anything could be read, the bytes themselves are the message's only name.
+    fn of(raw: &RawMessage) -> Box<Rejection> {
+        let body = raw.body.reveal_personal_data();
+        let queue = raw
+            .queue_of
+            .as_ref()
+            .map_or("unknown", |party| party.as_str());
+        let digest = digest(body);
+        let identity = Identity {
+            source: format!("queue:{queue}"),
+            id: hex(&digest),
+            digest,
+            message: MessageRef {
+                r#type: None,
+                source: None,
+                id: None,
+                digest: digest_label(body),
+            },
+        };
+        Box::new(Rejection {
+            sender: None,
+            problems: Vec::new(),
+            identity,
+        })
+    }
+
+    pub(crate) fn from_envelope(envelope: &Envelope, problems: Vec<Problem>) -> Box<Rejection> {
+        let sender = Some(envelope.sender.id.clone());
+        Box::new(Rejection {
+            sender,
+            problems,
+            identity: envelope.identity.clone(),
+        })
+    }
+
+    pub fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn know(&mut self, context: &BTreeMap<String, String>, data: &[u8]) {
+        // An attribute that holds a personal number is not repeated anywhere.
+        let get = |name: &str| {
+            let value = context
+                .get(name)
+                .filter(|v| !v.is_empty() && v.len() <= 255)?;
+            (!crate::validation::formats::holds_bsn(value)).then(|| value.clone())
+        };
+        let (kind, source, id) = (get("type"), get("source"), get("id"));
+        let sequence = context.get("sequence").map_or("", String::as_str);
+        let mut whole = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for part in [
+            kind.as_deref().unwrap_or_default().as_bytes(),
+            sequence.as_bytes(),
+            data,
+        ] {
+            whole.update(&(part.len() as u64).to_be_bytes());
+            whole.update(part);
+        }
+        self.identity
+            .digest
+            .copy_from_slice(whole.finish().as_ref());
+        if let (Some(source), Some(id)) = (&source, &id) {
+            self.identity.source.clone_from(source);
+            self.identity.id.clone_from(id);
+        }
+        self.identity.message = MessageRef {
+            r#type: kind,
+            source,
+            id,
+            digest: digest_label(data),
+        };
+    }
+
+    fn because(mut self: Box<Self>, problem: Problem) -> Box<Self> {
+        self.problems.push(problem);
+        self
+    }
+
+    fn because_all(mut self: Box<Self>, problems: Vec<Problem>) -> Box<Self> {
+        self.problems = problems;
+        self
+    }
+}
+
+pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    out
+}
+
+/// As in RFC 9530: `sha-256=:<base64>:`.
+pub fn digest_label(bytes: &[u8]) -> String {
+    format!(
+        "sha-256=:{}:",
+        base64::engine::general_purpose::STANDARD.encode(digest(bytes))
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -4,12 +4,21 @@
 //! [`intake`] → [`envelope`] → [`validation`] → [`facts`] → [`policy`] → [`minimisation`] → [`translation`] →
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
+pub mod catalogue;
 pub mod category;
 pub mod code;
+pub mod codetable;
+pub mod core;
+pub mod directory;
 pub mod envelope;
 pub mod facts;
 pub mod ledger;
+pub mod minimisation;
 pub mod outcome;
 pub mod party;
 pub mod personal;
+pub mod policy;
 pub mod receipt;
+pub mod tomlfile;
+pub mod translation;
+pub mod validation;

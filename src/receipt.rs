@@ -31,7 +31,7 @@ pub struct Receipt {
     pub trace_id: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRef {
     /// Absent when the message was too broken to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,176 @@
+//! What stands in `message.yaml` and `out.*.yaml`, word for word.
+
+use crate::translation::rules::RuleSpec;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageSpec {
+    pub r#type: String,
+    pub title: String,
+    pub from: Vec<String>,
+    pub r#in: InSpec,
+    pub canonical: String,
+    pub person: PersonSpec,
+    #[serde(default)]
+    pub order: Option<OrderSpec>,
+    #[serde(default)]
+    pub tables: Vec<TableSpec>,
+    #[serde(default)]
+    pub checks: Vec<CheckSpec>,
+    #[serde(default)]
+    pub own_gemeente: Option<String>,
+    #[serde(default)]
+    pub request: Option<RequestSpec>,
+    #[serde(default)]
+    pub conditions: Vec<ConditionSpec>,
+    pub recipients: Vec<RecipientSpec>,
+    #[serde(default)]
+    pub answer: Option<AnswerSpec>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Xml,
+    Json,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InSpec {
+    pub format: Format,
+    #[serde(default)]
+    pub root: Option<String>,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    #[serde(default)]
+    pub schema: Option<String>,
+    #[serde(default)]
+    pub rules: Option<Vec<RuleSpec>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonSpec {
+    #[serde(default)]
+    pub bsn: Option<String>,
+    #[serde(default)]
+    pub skn: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderSpec {
+    pub key: Vec<String>,
+}
+
+/// A value that must be in force in a dated code table.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    pub at: String,
+    pub table: String,
+    #[serde(default)]
+    pub on: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckSpec {
+    #[serde(default)]
+    pub not_before: Option<[String; 2]>,
+    #[serde(default)]
+    pub equal: Option<[String; 2]>,
+    #[serde(default)]
+    pub one_of_present: Option<Vec<String>>,
+    pub hint: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestSpec {
+    #[serde(default)]
+    pub grond: Option<String>,
+    #[serde(default)]
+    pub doel: Option<String>,
+    #[serde(default)]
+    pub uitzondering: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionSpec {
+    pub name: String,
+    #[serde(default)]
+    pub exists: Option<String>,
+    #[serde(default)]
+    pub at: Option<String>,
+    #[serde(default)]
+    pub one_of: Option<Vec<Value>>,
+    #[serde(default)]
+    pub in_table: Option<String>,
+    #[serde(default)]
+    pub at_least: Option<i64>,
+    #[serde(default)]
+    pub within_months: Option<i32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipientSpec {
+    pub role: String,
+    /// Pointer to a gemeentecode.
+    #[serde(default)]
+    pub gemeente: Option<String>,
+    /// A party's id, or `sender`.
+    #[serde(default)]
+    pub party: Option<String>,
+    /// Pointer to a list of objects, with `oin` the pointer inside one.
+    #[serde(default)]
+    pub each: Option<String>,
+    #[serde(default)]
+    pub oin: Option<String>,
+    #[serde(default)]
+    pub given: Vec<Given>,
+    #[serde(default)]
+    pub when: Option<When>,
+}
+
+/// What is known about a recipient by the way it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Given {
+    IsVerzoeker,
+    GemeenteVanBrp,
+    GemeenteVanVestiging,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    Bekend,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerSpec {
+    pub r#type: String,
+    pub canonical: String,
+    #[serde(default)]
+    pub carry: Vec<RuleSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutSpec {
+    pub format: Format,
+    #[serde(default)]
+    pub root: Option<String>,
+    #[serde(default)]
+    pub namespace: Option<String>,
+    #[serde(default)]
+    pub schema: Option<String>,
+    pub rules: Vec<RuleSpec>,
+}

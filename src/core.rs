@@ -1,0 +1,300 @@
+//! The core: one way through the rooms that need no IO. `run`, `explain`, `check`, tests and benchmarks all
+//! walk it. No tokio, no lapin, no SQL in here: bytes, facts and a clock in, a plan out.
+
+use crate::catalogue::{Catalogue, Finding, Sources};
+use crate::category::CategorySet;
+use crate::code::Code;
+use crate::directory::Directory;
+use crate::envelope::{self, Envelope, Identity, RawMessage, Rejection};
+use crate::facts::{CaseData, Facts};
+use crate::ledger::{Order, Outgoing};
+use crate::minimisation;
+use crate::outcome::{Outcome, Reason};
+use crate::party::{PartyId, Role};
+use crate::policy::{self, Address, Decided, Decision, Engine, Verdict};
+use crate::receipt;
+use crate::validation::{self, Limits, Valid};
+use aws_lc_rs::hmac;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Everything that decides about a message, compiled and checked as a whole, never changed afterwards.
+pub struct Pipeline {
+    pub catalogue: Catalogue,
+    pub engine: Engine,
+    pub directory: Arc<Directory>,
+    pub limits: Limits,
+    pseudonym_key: hmac::Key,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("policy_version", &self.engine.version)
+            .field("mapping_version", &self.mapping_version())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What will happen to a message: one planned delivery per recipient.
+#[derive(Debug)]
+pub struct Plan {
+    pub kind: String,
+    pub identity: Identity,
+    pub sender: PartyId,
+    pub order: Option<Order>,
+    pub deliveries: Vec<Planned>,
+}
+
+#[derive(Debug)]
+pub struct Planned {
+    pub recipient: PartyId,
+    pub role: Role,
+    pub idempotency_key: Uuid,
+    pub decision: receipt::Decision,
+    pub volatile: bool,
+    pub format: Option<&'static str>,
+    pub fate: Fate,
+}
+
+#[derive(Debug)]
+pub enum Fate {
+    Deliver(Outgoing, Address),
+    /// Waits, visibly, to be decided anew.
+    Wait(Outcome, Reason),
+    End(Outcome, Reason),
+}
+
+impl Pipeline {
+    pub fn load(
+        sources: &Sources,
+        directory: Arc<Directory>,
+        limits: Limits,
+        pseudonym_key: &[u8],
+    ) -> Result<Pipeline, Vec<Finding>> {
+        let (catalogue, engine) = match (Catalogue::load(sources), Engine::load(sources)) {
+            (Ok(catalogue), Ok(engine)) => (catalogue, engine),
+            (catalogue, engine) => {
+                let findings = [catalogue.err(), engine.err()];
+                return Err(findings.into_iter().flatten().flatten().collect());
+            }
+        };
+        let pseudonym_key = hmac::Key::new(hmac::HMAC_SHA256, pseudonym_key);
+        Ok(Pipeline {
+            catalogue,
+            engine,
+            directory,
+            limits,
+            pseudonym_key,
+        })
+    }
+
+    pub fn mapping_version(&self) -> String {
+        format!("{}-{}", self.catalogue.version, self.directory.version())
+    }
+
+    pub fn open(&self, raw: &RawMessage) -> Result<Envelope, Box<Rejection>> {
+        envelope::open(raw, &self.directory, self.limits.body)
+    }
+
+    pub fn validate(&self, envelope: Envelope, now: Timestamp) -> Result<Valid, Box<Rejection>> {
+        validation::validate(envelope, &self.catalogue, &self.limits, now)
+    }
+
+    pub fn decide(&self, valid: Valid, facts: Option<&Facts>, now: Timestamp) -> Decided {
+        policy::decide(
+            valid,
+            facts,
+            &self.engine,
+            &self.directory,
+            &self.catalogue,
+            now,
+        )
+    }
+
+    /// Minimises and translates what was granted. `data` is the case data that a request needs; without it
+    /// what was granted waits.
+    pub fn complete(&self, decided: &Decided, data: Option<&CaseData>) -> Plan {
+        let valid = decided.valid();
+        let identity = valid.envelope().identity().clone();
+        let content = self.content(decided, data);
+        let today = crate::facts::dutch_day(decided.now);
+        let deliveries = decided
+            .decisions()
+            .iter()
+            .map(|decision| self.planned(decision, valid, content.as_ref(), &identity, today))
+            .collect();
+        Plan {
+            kind: valid.kind().kind.clone(),
+            sender: valid.envelope().sender().clone(),
+            order: self.order(valid),
+            identity,
+            deliveries,
+        }
+    }
+
+    /// What is there to be shared: the message itself, or the answer to a request.
+    fn content<'a>(
+        &self,
+        decided: &'a Decided,
+        data: Option<&CaseData>,
+    ) -> Option<std::borrow::Cow<'a, Value>> {
+        let valid = decided.valid();
+        let own = valid.content.reveal_personal_data();
+        let Some(answer) = &valid.kind().answer else {
+            return Some(std::borrow::Cow::Borrowed(own));
+        };
+        if decided.wanted().is_empty() {
+            return Some(std::borrow::Cow::Owned(Value::Object(Map::new())));
+        }
+        let today = crate::facts::dutch_day(decided.now);
+        let carried = answer
+            .carry
+            .apply(own, today, &mut CategorySet::default())
+            .ok()?;
+        let mut content = match carried {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        };
+        let data = data?.0.reveal_personal_data().clone();
+        content.insert("gegevens".to_owned(), Value::Object(data));
+        Some(std::borrow::Cow::Owned(Value::Object(content)))
+    }
+
+    fn planned(
+        &self,
+        decision: &Decision,
+        valid: &Valid,
+        content: Option<&std::borrow::Cow<'_, Value>>,
+        identity: &Identity,
+        today: jiff::civil::Date,
+    ) -> Planned {
+        let nothing = CategorySet::EMPTY;
+        let shape = &valid.kind().forwarded().shape;
+        let present = match (&valid.kind().answer, content) {
+            // Of a request, everything that an answer could have held is named as shared or withheld.
+            (Some(_), _) | (_, None) => all_categories(shape),
+            (None, Some(content)) => minimisation::present(content, shape),
+        };
+        let (fate, shared, format) = match (&decision.verdict, content) {
+            (Verdict::Refused(reason), _) => {
+                (Fate::End(Outcome::Refused, reason.clone()), nothing, None)
+            }
+            (Verdict::AwaitingAssessment(reason), _) => (
+                Fate::Wait(Outcome::AwaitingAssessment, reason.clone()),
+                nothing,
+                None,
+            ),
+            (Verdict::FactsMissing, _) | (Verdict::Granted(..), None) => {
+                let reason = Reason::new(Code::FactsUnavailable, Code::FactsUnavailable.hint());
+                (Fate::Wait(Outcome::Retrying, reason), nothing, None)
+            }
+            (Verdict::Granted(grant, address), Some(content)) => {
+                self.granted(decision, grant, address.as_ref(), valid, content, today)
+            }
+        };
+        let has_bsn = valid.kind().answer.is_none() && valid.person().bsn.is_some();
+        Planned {
+            idempotency_key: derived_key(identity, Some((&decision.recipient, &decision.role))),
+            recipient: decision.recipient.clone(),
+            role: decision.role.clone(),
+            decision: decision.record(shared, present, has_bsn),
+            volatile: decision.volatile,
+            format,
+            fate,
+        }
+    }
+
+    fn granted(
+        &self,
+        decision: &Decision,
+        grant: &policy::Grant,
+        address: Option<&Address>,
+        valid: &Valid,
+        content: &Value,
+        today: jiff::civil::Date,
+    ) -> (Fate, CategorySet, Option<&'static str>) {
+        let kind = valid.kind();
+        let nothing = CategorySet::EMPTY;
+        let Some(mapping) = kind.mapping(&decision.role, &decision.format_name) else {
+            let hint = format!(
+                "there is no mapping `{}` for this type",
+                decision.format_name
+            );
+            let reason = Reason::new(Code::MappingFailed, hint);
+            return (Fate::Wait(Outcome::Parked, reason), nothing, None);
+        };
+        let shape = &kind.forwarded().shape;
+        let minimised = tracing::debug_span!("minimisation")
+            .in_scope(|| minimisation::minimise(content, shape, grant));
+        let sent_kind = kind
+            .answer
+            .as_ref()
+            .map_or(&kind.kind, |answer| &answer.kind);
+        let translated = tracing::debug_span!("translation")
+            .in_scope(|| mapping.translate(&minimised, sent_kind, today));
+        let format = Some(mapping.format());
+        match (translated, address) {
+            (Err(problems), _) => {
+                let reason = Reason::new(Code::MappingFailed, Code::MappingFailed.hint())
+                    .with_problems(problems);
+                (Fate::Wait(Outcome::Parked, reason), nothing, format)
+            }
+            (Ok(translated), _) if translated.shared.is_empty() => {
+                let reason = Reason::new(Code::NothingToShare, Code::NothingToShare.hint());
+                (Fate::End(Outcome::Refused, reason), nothing, format)
+            }
+            (Ok(_), None) => {
+                let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
+                (Fate::Wait(Outcome::Parked, reason), nothing, format)
+            }
+            (Ok(translated), Some(address)) => (
+                Fate::Deliver(translated.outgoing, address.clone()),
+                translated.shared,
+                format,
+            ),
+        }
+    }
+
+    /// The series of this person and detention, under a key so that nobody can guess it back.
+    fn order(&self, valid: &Valid) -> Option<Order> {
+        let pointers = valid.kind().order.as_ref()?;
+        let sequence = valid.envelope().attributes.sequence?;
+        let mut mac = hmac::Context::with_key(&self.pseudonym_key);
+        let mut part = |text: &str| {
+            mac.update(&(text.len() as u64).to_be_bytes());
+            mac.update(text.as_bytes());
+        };
+        part(&valid.kind().kind);
+        pointers
+            .iter()
+            .for_each(|pointer| part(valid.text(pointer).unwrap_or_default()));
+        let mut key = [0; 32];
+        key.copy_from_slice(mac.sign().as_ref());
+        Some(Order { key, sequence })
+    }
+}
+
+fn all_categories(shape: &validation::schema::Shape) -> CategorySet {
+    let mut all = CategorySet::EMPTY;
+    shape.leaves("", &mut |_, leaf| {
+        leaf.category.into_iter().for_each(|c| all.insert(c))
+    });
+    all
+}
+
+/// The same for the same message and recipient, whenever and wherever it is made.
+pub fn derived_key(identity: &Identity, recipient: Option<(&PartyId, &Role)>) -> Uuid {
+    let (party, role) = recipient.map_or(("", ""), |(party, role)| (party.as_str(), role.as_str()));
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in [identity.source.as_str(), identity.id.as_str(), party, role] {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    context.update(&identity.digest);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&context.finish().as_ref()[..16]);
+    Uuid::new_v8(bytes)
+}

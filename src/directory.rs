@@ -1,0 +1,151 @@
+//! The partner directory: who takes part, how a party proves who it is, in which roles it acts, and where it
+//! takes its messages. The only source of addresses.
+
+mod load;
+
+use crate::party::{Oin, PartyId, Role};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Kinds of participant of a zorg- en veiligheidshuis, the closed list of the WGS.
+pub const WGS_KINDS: [&str; 13] = [
+    "rvdk",
+    "dji",
+    "politie",
+    "om",
+    "burgemeester",
+    "college-b-en-w",
+    "ggd",
+    "reclassering",
+    "veilig-thuis",
+    "gecertificeerde-instelling",
+    "ggz",
+    "vg-ggz",
+    "maatschappelijke-dienstverlening",
+];
+
+#[derive(Debug)]
+pub struct Directory {
+    parties: BTreeMap<PartyId, Arc<Party>>,
+    by_user: HashMap<String, PartyId>,
+    by_oin: HashMap<Oin, PartyId>,
+    by_gemeente: HashMap<String, Vec<PartyId>>,
+    roles: BTreeMap<Role, RoleEntry>,
+    version: String,
+}
+
+/// What holds for everyone in a role.
+#[derive(Clone, Debug)]
+pub struct RoleEntry {
+    /// May hold a BSN by law.
+    pub bsn: bool,
+    pub ground: String,
+    pub status: String,
+}
+
+#[derive(Debug)]
+pub struct Party {
+    pub id: PartyId,
+    pub name: String,
+    pub oin: Oin,
+    /// Broker users that prove this party.
+    pub users: Vec<String>,
+    pub roles: Vec<Role>,
+    pub gemeentecode: Option<String>,
+    /// Which kind of WGS participant it is; absent where it is none.
+    pub wgs: Option<String>,
+    pub inbound: String,
+    pub receipts: String,
+    endpoints: Vec<(Vec<Role>, Endpoint)>,
+    formats: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Amqp {
+        queue: String,
+    },
+    Webhook {
+        url: String,
+        structured: bool,
+        ca_file: Option<PathBuf>,
+    },
+}
+
+impl Party {
+    /// The endpoint for a role: one that names the role wins over one for all roles.
+    pub fn endpoint_for(&self, role: &Role) -> Option<&Endpoint> {
+        let named = self
+            .endpoints
+            .iter()
+            .find(|(roles, _)| roles.contains(role));
+        named
+            .or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty()))
+            .map(|(_, endpoint)| endpoint)
+    }
+
+    /// The name of the outbound mapping that this party wants for a type.
+    pub fn format_for(&self, kind: &str) -> &str {
+        self.formats.get(kind).map_or("json", String::as_str)
+    }
+}
+
+impl Directory {
+    pub fn by_id(&self, id: &PartyId) -> Option<&Arc<Party>> {
+        self.parties.get(id)
+    }
+    pub fn by_user(&self, user: &str) -> Option<&Arc<Party>> {
+        self.by_user.get(user).and_then(|id| self.parties.get(id))
+    }
+    pub fn by_oin(&self, oin: &Oin) -> Option<&Arc<Party>> {
+        self.by_oin.get(oin).and_then(|id| self.parties.get(id))
+    }
+    /// The party that acts in a role for a municipality.
+    pub fn gemeente(&self, code: &str, role: &Role) -> Option<&Arc<Party>> {
+        let candidates = self.by_gemeente.get(code)?;
+        candidates
+            .iter()
+            .filter_map(|id| self.parties.get(id))
+            .find(|party| party.roles.contains(role))
+    }
+    pub fn role_may_have_bsn(&self, role: &Role) -> bool {
+        self.roles.get(role).is_some_and(|entry| entry.bsn)
+    }
+    pub fn parties(&self) -> impl Iterator<Item = &Arc<Party>> {
+        self.parties.values()
+    }
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The inbound queue of every party that can send: those with a broker user.
+    pub fn inbound(&self) -> impl Iterator<Item = (&PartyId, &str)> {
+        self.parties()
+            .filter(|p| !p.users.is_empty())
+            .map(|p| (&p.id, p.inbound.as_str()))
+    }
+
+    /// Every queue that the gateway reads from or writes to.
+    pub fn queues(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for party in self.parties() {
+            if !party.users.is_empty() {
+                all.push(party.inbound.clone());
+                all.push(party.receipts.clone());
+            }
+            all.extend(
+                party
+                    .endpoints
+                    .iter()
+                    .filter_map(|(_, endpoint)| match endpoint {
+                        Endpoint::Amqp { queue } => Some(queue.clone()),
+                        Endpoint::Webhook { .. } => None,
+                    }),
+            );
+        }
+        all.sort();
+        all.dedup();
+        all
+    }
+}

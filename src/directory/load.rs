@@ -1,0 +1,301 @@
+//! Reading the directory's files; everything wrong is found in one go.
+
+use super::{Directory, Endpoint, Party, RoleEntry, WGS_KINDS};
+use crate::catalogue::{Finding, sources};
+use crate::code::Code;
+use crate::outcome::Problem;
+use crate::party::{Oin, PartyId, Role};
+use crate::tomlfile::Reader;
+use crate::validation::formats::is_gemeentecode;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::DeValue;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleSpec {
+    name: String,
+    #[serde(default)]
+    bsn: bool,
+    #[serde(default)]
+    ground: String,
+    #[serde(default)]
+    status: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartySpec {
+    id: String,
+    name: String,
+    oin: String,
+    #[serde(default)]
+    users: Vec<String>,
+    roles: Vec<String>,
+    #[serde(default)]
+    gemeentecode: Option<String>,
+    #[serde(default)]
+    wgs: Option<String>,
+    #[serde(default)]
+    inbound: Option<String>,
+    #[serde(default)]
+    receipts: Option<String>,
+    #[serde(default)]
+    endpoint: Vec<EndpointSpec>,
+    #[serde(default)]
+    formats: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndpointSpec {
+    #[serde(default)]
+    roles: Vec<String>,
+    kind: Kind,
+    #[serde(default)]
+    queue: Option<String>,
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Amqp,
+    Webhook,
+}
+
+#[derive(Deserialize, Default, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Binary,
+    Structured,
+}
+
+impl Directory {
+    /// Reads every `*.toml` in a folder.
+    pub fn read(folder: &Path) -> Result<Directory, Vec<Finding>> {
+        let io = |error: std::io::Error| {
+            let problem = Problem::new(Code::DirectoryInvalid, "", error.to_string());
+            vec![Finding::new(folder.display().to_string(), None, problem)]
+        };
+        let mut files = BTreeMap::new();
+        for entry in std::fs::read_dir(folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                files.insert(name, std::fs::read_to_string(&path).map_err(io)?);
+            }
+        }
+        Directory::load(&files)
+    }
+
+    pub fn load(files: &BTreeMap<String, String>) -> Result<Directory, Vec<Finding>> {
+        let version = sources::version(files);
+        let mut directory = Directory {
+            parties: BTreeMap::new(),
+            by_user: HashMap::new(),
+            by_oin: HashMap::new(),
+            by_gemeente: HashMap::new(),
+            roles: BTreeMap::new(),
+            version,
+        };
+        let mut findings = Vec::new();
+        let mut used = Vec::new();
+        for (file, text) in files {
+            let mut reader = Reader::new(file.as_str(), text, Code::DirectoryInvalid);
+            for (key, value) in reader.document().unwrap_or_default() {
+                let span = key.span().start;
+                let items = match (key.get_ref().as_ref(), value.into_inner()) {
+                    ("role" | "party", DeValue::Array(items)) => items,
+                    (other, _) => {
+                        let hint = format!("unknown key `{other}`: write [[role]] and [[party]]");
+                        reader.wrong(Some(span), "", hint);
+                        continue;
+                    }
+                };
+                for item in items {
+                    if key.get_ref() == "role" {
+                        directory.add_role(&mut reader, item);
+                    } else {
+                        used.extend(directory.add_party(&mut reader, item));
+                    }
+                }
+            }
+            findings.append(&mut reader.findings);
+        }
+        for (file, party, role) in used {
+            if !directory.roles.contains_key(&role) {
+                let hint = format!("unknown role `{role}`: describe it in a [[role]]");
+                findings.push(Finding::new(
+                    file,
+                    None,
+                    Problem::new(Code::DirectoryInvalid, party, hint),
+                ));
+            }
+        }
+        if directory.parties.is_empty() && findings.is_empty() {
+            let hint = "there is no [[party]]";
+            findings.push(Finding::new(
+                "partners",
+                None,
+                Problem::new(Code::DirectoryInvalid, "", hint),
+            ));
+        }
+        if findings.is_empty() {
+            Ok(directory)
+        } else {
+            Err(findings)
+        }
+    }
+
+    fn add_role<'t>(&mut self, reader: &mut Reader<'t>, item: Spanned<DeValue<'t>>) {
+        let at = item.span().start;
+        let Some(spec) = reader.section::<RoleSpec>("role", item) else {
+            return;
+        };
+        let entry = RoleEntry {
+            bsn: spec.bsn,
+            ground: spec.ground,
+            status: spec.status,
+        };
+        if entry.bsn && entry.ground.is_empty() {
+            reader.wrong(Some(at), &spec.name, "bsn = true needs the legal `ground`");
+        }
+        if self
+            .roles
+            .insert(Role::new(spec.name.as_str()), entry)
+            .is_some()
+        {
+            reader.wrong(Some(at), &spec.name, "this role is described twice");
+        }
+    }
+
+    /// Answers the roles it names, to be checked once all files are read.
+    fn add_party<'t>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        item: Spanned<DeValue<'t>>,
+    ) -> Vec<(String, String, Role)> {
+        let at = item.span().start;
+        let Some(spec) = reader.section::<PartySpec>("party", item) else {
+            return Vec::new();
+        };
+        let label = spec.id.clone();
+        let file = reader.file().to_owned();
+        let mut wrong = |hint: String| reader.wrong(Some(at), &label, hint);
+        let oin = Oin::parse(&spec.oin);
+        if oin.is_none() {
+            wrong("oin must have twenty positions, the first eight digits".to_owned());
+        }
+        if spec
+            .wgs
+            .as_deref()
+            .is_some_and(|wgs| !WGS_KINDS.contains(&wgs))
+        {
+            wrong(format!("wgs must be one of {}", WGS_KINDS.join(", ")));
+        }
+        if spec
+            .gemeentecode
+            .as_deref()
+            .is_some_and(|code| !is_gemeentecode(code))
+        {
+            wrong("gemeentecode must have four digits".to_owned());
+        }
+        let dotted = spec.id.replace(':', ".");
+        let endpoints = spec
+            .endpoint
+            .into_iter()
+            .filter_map(|e| endpoint(e, &dotted, &mut wrong))
+            .collect();
+        let id = PartyId::new(spec.id.as_str());
+        for user in &spec.users {
+            if self.by_user.insert(user.clone(), id.clone()).is_some() {
+                wrong(format!("broker user `{user}` belongs to another party too"));
+            }
+        }
+        let Some(oin) = oin else { return Vec::new() };
+        if self.by_oin.insert(oin.clone(), id.clone()).is_some() {
+            wrong("another party has this oin".to_owned());
+        }
+        if let Some(code) = &spec.gemeentecode {
+            self.by_gemeente
+                .entry(code.clone())
+                .or_default()
+                .push(id.clone());
+        }
+        let roles: Vec<Role> = spec.roles.iter().map(|r| Role::new(r.as_str())).collect();
+        let used = roles
+            .iter()
+            .map(|role| (file.clone(), label.clone(), role.clone()))
+            .collect();
+        let party = Party {
+            id: id.clone(),
+            name: spec.name,
+            oin,
+            users: spec.users,
+            roles,
+            gemeentecode: spec.gemeentecode,
+            wgs: spec.wgs,
+            inbound: spec
+                .inbound
+                .unwrap_or_else(|| format!("ketenpoort.in.{dotted}")),
+            receipts: spec
+                .receipts
+                .unwrap_or_else(|| format!("ketenpoort.receipts.{dotted}")),
+            endpoints,
+            formats: spec.formats,
+        };
+        if self.parties.insert(id, Arc::new(party)).is_some() {
+            wrong("this party is described twice".to_owned());
+        }
+        used
+    }
+}
+
+fn endpoint(
+    spec: EndpointSpec,
+    dotted: &str,
+    wrong: &mut impl FnMut(String),
+) -> Option<(Vec<Role>, Endpoint)> {
+    let roles = spec.roles.iter().map(|r| Role::new(r.as_str())).collect();
+    let endpoint = match (spec.kind, spec.queue, spec.url) {
+        (Kind::Amqp, queue, None) => Endpoint::Amqp {
+            queue: queue.unwrap_or_else(|| format!("ketenpoort.out.{dotted}")),
+        },
+        (Kind::Webhook, None, Some(url)) if is_allowed_url(&url) => Endpoint::Webhook {
+            url,
+            structured: spec.mode == Mode::Structured,
+            ca_file: spec.ca_file,
+        },
+        (Kind::Webhook, None, Some(_)) => {
+            wrong("a webhook url is https:// (http:// only for 127.0.0.1)".to_owned());
+            return None;
+        }
+        _ => {
+            wrong("an amqp endpoint has a `queue`, a webhook endpoint has a `url`".to_owned());
+            return None;
+        }
+    };
+    Some((roles, endpoint))
+}
+
+fn is_allowed_url(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| match url.scheme() {
+        "https" => url.host_str().is_some(),
+        "http" => url.host_str() == Some("127.0.0.1"),
+        _ => false,
+    })
+}

@@ -1,0 +1,62 @@
+//! Policy: who may have which category of this message, on which ground. Default deny; a forbid beats every
+//! permit; an error is a deny. Only this stage grants, and only it makes an address, out of the directory.
+
+pub mod cases;
+mod context;
+mod decide;
+mod engine;
+mod recipients;
+
+pub use context::{Bron, Question};
+pub use decide::{Decided, Decision, Verdict, decide};
+pub use engine::{Engine, PolicyRef, Sheet};
+
+use crate::category::{Category, CategorySet};
+use crate::directory::{Directory, Endpoint};
+use crate::party::{PartyId, Role};
+
+/// What a recipient may have. Minimisation keeps nothing beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    categories: CategorySet,
+    bsn: bool,
+}
+
+impl Grant {
+    pub fn permits(&self, category: Category) -> bool {
+        self.categories.contains(category)
+    }
+    pub fn permits_bsn(&self) -> bool {
+        self.bsn
+    }
+    pub fn categories(&self) -> CategorySet {
+        self.categories
+    }
+}
+
+/// Where a recipient takes its messages. Nothing in a message can make one.
+#[derive(Clone, Debug)]
+pub struct Address {
+    party: PartyId,
+    endpoint: Endpoint,
+}
+
+impl Address {
+    pub fn party(&self) -> &PartyId {
+        &self.party
+    }
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+/// The address of a party in a role, if the directory has one. A recorded decision is delivered to whatever
+/// address its recipient has now.
+pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Address> {
+    let party = directory.by_id(party)?;
+    let endpoint = party.endpoint_for(role)?;
+    Some(Address {
+        party: party.id.clone(),
+        endpoint: endpoint.clone(),
+    })
+}

@@ -1,0 +1,359 @@
+//! One decision per recipient: granted, refused, waiting for a human judgement, or waiting for facts.
+
+use super::context::{Bron, Dossier, Question, Verzoek};
+use super::engine::{Engine, PolicyRef, Sheet};
+use super::recipients::{self, Recipient};
+use super::{Address, Grant, address};
+use crate::catalogue::{Catalogue, Condition, Pointer, Test};
+use crate::category::{Category, CategorySet};
+use crate::code::Code;
+use crate::codetable::Lookup;
+use crate::directory::Directory;
+use crate::facts::{Facts, dutch_day};
+use crate::outcome::Reason;
+use crate::party::{PartyId, Role};
+use crate::receipt::{self, Shared, Withheld};
+use crate::validation::Valid;
+use jiff::{Timestamp, ToSpan, civil::Date};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// A valid message with a decision for each of its recipients. Only [`decide`] makes one.
+#[derive(Debug)]
+pub struct Decided {
+    pub(crate) valid: Valid,
+    pub(crate) decisions: Vec<Decision>,
+    pub(crate) now: Timestamp,
+}
+
+#[derive(Debug)]
+pub struct Decision {
+    pub recipient: PartyId,
+    pub role: Role,
+    pub verdict: Verdict,
+    /// What the recipient's directory entry calls its format for this type.
+    pub(crate) format_name: String,
+    /// Rests on facts that can change before it is carried out.
+    pub(crate) volatile: bool,
+    pub(crate) sheet: Arc<Sheet>,
+}
+
+#[derive(Debug)]
+pub enum Verdict {
+    /// May have what the grant names; without an address it is granted to nobody reachable.
+    Granted(Grant, Option<Address>),
+    Refused(Reason),
+    AwaitingAssessment(Reason),
+    /// Neither shared nor refused: the facts could not be had.
+    FactsMissing,
+}
+
+impl Decided {
+    /// The categories that case data may be asked for: what at least one recipient may have.
+    pub fn wanted(&self) -> CategorySet {
+        if self.valid.kind.answer.is_none() {
+            return CategorySet::EMPTY;
+        }
+        self.decisions
+            .iter()
+            .fold(CategorySet::EMPTY, |all, decision| {
+                match &decision.verdict {
+                    Verdict::Granted(grant, _) => all.union(grant.categories()),
+                    _ => all,
+                }
+            })
+    }
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+    pub fn valid(&self) -> &Valid {
+        &self.valid
+    }
+}
+
+/// `facts` is `None` where they could not be had; only recipients that need them then wait.
+pub fn decide(
+    valid: Valid,
+    facts: Option<&Facts>,
+    engine: &Engine,
+    directory: &Directory,
+    catalogue: &Catalogue,
+    now: Timestamp,
+) -> Decided {
+    let asker = Asker {
+        valid: &valid,
+        facts,
+        engine,
+        directory,
+        now,
+        feiten: conditions(&valid, catalogue, now),
+    };
+    let decisions = recipients::find(&valid, directory)
+        .into_iter()
+        .filter_map(|r| asker.decision(r))
+        .collect();
+    Decided {
+        valid,
+        decisions,
+        now,
+    }
+}
+
+struct Asker<'a> {
+    valid: &'a Valid,
+    facts: Option<&'a Facts>,
+    engine: &'a Engine,
+    directory: &'a Directory,
+    now: Timestamp,
+    feiten: Vec<Arc<str>>,
+}
+
+impl Asker<'_> {
+    /// `None` where the party turns out not to be a recipient at all.
+    fn decision(&self, recipient: Recipient) -> Option<Decision> {
+        let needs_facts = self.valid.kind.answer.is_some() || recipient.when.is_some();
+        let format_name = recipient
+            .party
+            .as_ref()
+            .map_or("json", |p| p.format_for(&self.valid.kind.kind));
+        let decision = |verdict, sheet| Decision {
+            recipient: recipient.id.clone(),
+            role: recipient.role.clone(),
+            verdict,
+            format_name: format_name.to_owned(),
+            volatile: needs_facts,
+            sheet,
+        };
+        let facts = match (needs_facts, self.facts) {
+            (true, None) => return Some(decision(Verdict::FactsMissing, Arc::default())),
+            (true, Some(facts)) => Some(facts),
+            (false, _) => None,
+        };
+        if recipient.when.is_some() && !facts.is_some_and(|f| f.bekend) {
+            return None;
+        }
+        let question = self.question(&recipient, facts);
+        let sheet = self.engine.answer(&question);
+        let verdict = if sheet.failed {
+            Verdict::Refused(Reason::new(Code::PolicyError, Code::PolicyError.hint()))
+        } else if sheet.permitted.is_empty() {
+            self.not_permitted(&question, &sheet)
+        } else {
+            let grant = Grant {
+                categories: sheet.permitted,
+                bsn: sheet.bsn,
+            };
+            Verdict::Granted(
+                grant,
+                address(self.directory, &recipient.id, &recipient.role),
+            )
+        };
+        Some(decision(verdict, sheet))
+    }
+
+    fn question(&self, recipient: &Recipient, facts: Option<&Facts>) -> Question {
+        let verzoek = verzoek(self.valid);
+        let dossier = facts.map_or_else(Dossier::default, |facts| {
+            Dossier::at(
+                self.now,
+                facts,
+                &recipient.id,
+                self.valid.envelope.id(),
+                &verzoek.doel,
+            )
+        });
+        let bron = if self.valid.kind.answer.is_some()
+            || self.valid.sender_role.as_str() == "reclassering"
+        {
+            Bron::Reclassering
+        } else {
+            Bron::Afzender
+        };
+        Question {
+            role: recipient.role.clone(),
+            bericht: Arc::from(self.valid.kind.name.as_str()),
+            afzender: self.valid.sender_role.clone(),
+            bron,
+            ontvanger: recipient.about.clone(),
+            verzoek,
+            feiten: self.feiten.clone(),
+            dossier,
+        }
+    }
+
+    fn not_permitted(&self, question: &Question, sheet: &Sheet) -> Verdict {
+        let judged = self.engine.answer(&question.if_judged());
+        let missing = assessments(&judged);
+        if !missing.is_empty() {
+            let detail = format!("assessment needed: {}", missing.join(", "));
+            return Verdict::AwaitingAssessment(Reason::new(Code::AssessmentNeeded, detail));
+        }
+        Verdict::Refused(refusal(sheet))
+    }
+}
+
+/// The judgements that policies would wait for, given that they were the ones to permit.
+pub(super) fn assessments(judged: &Sheet) -> Vec<String> {
+    let mut all: Vec<String> = judged
+        .permitted
+        .iter()
+        .flat_map(|category| judged.by.get(&category).into_iter().flatten())
+        .filter_map(|policy| policy.assessment.clone())
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The rule that says no: a forbid that concerns every category, or else that no ground permits.
+pub(super) fn refusal(sheet: &Sheet) -> Reason {
+    match forbidding(sheet).first() {
+        Some(rule) => {
+            let detail = format!("rule {}: {} ({})", rule.id, rule.title, rule.legal_basis);
+            Reason::new(Code::Forbidden, detail)
+        }
+        None => Reason::new(
+            Code::NoGround,
+            "no rule permits sharing with this recipient (default deny)",
+        ),
+    }
+}
+
+/// Forbids that hold for all categories, so that they are about the message and not about one kind of data.
+pub(super) fn forbidding(sheet: &Sheet) -> Vec<Arc<PolicyRef>> {
+    let Some(first) = sheet.by.get(&Category::ALL[0]) else {
+        return Vec::new();
+    };
+    let everywhere = |rule: &&Arc<PolicyRef>| {
+        rule.forbids
+            && sheet
+                .by
+                .values()
+                .all(|by| by.iter().any(|p| p.id == rule.id))
+    };
+    first.iter().filter(everywhere).cloned().collect()
+}
+
+fn verzoek(valid: &Valid) -> Verzoek {
+    let request = &valid.kind.request;
+    let text = |p: &Option<Pointer>| {
+        p.as_ref()
+            .and_then(|p| valid.text(p))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut uitzondering: Vec<String> =
+        match request.uitzondering.as_ref().and_then(|p| valid.at(p)) {
+            Some(Value::Array(items)) => items
+                .iter()
+                .filter_map(|v| v.as_str().map(str::to_owned))
+                .collect(),
+            Some(Value::String(one)) => vec![one.clone()],
+            _ => Vec::new(),
+        };
+    uitzondering.sort();
+    uitzondering.dedup();
+    Verzoek {
+        grond: text(&request.grond),
+        doel: text(&request.doel),
+        uitzondering,
+    }
+}
+
+fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<str>> {
+    let today = dutch_day(now);
+    let holds = |c: &&Condition| {
+        valid
+            .at(&c.at)
+            .is_some_and(|v| test(&c.test, v, catalogue, today))
+    };
+    let mut names: Vec<_> = valid
+        .kind
+        .conditions
+        .iter()
+        .filter(holds)
+        .map(|c| c.name.clone())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool {
+    match test {
+        Test::Exists => true,
+        Test::OneOf(values) => values.contains(value),
+        Test::AtLeast(least) => value.as_i64().is_some_and(|n| n >= *least),
+        Test::InTable(table) => {
+            let table = catalogue.tables.get(table);
+            let code = value.as_str();
+            code.zip(table)
+                .is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
+        }
+        Test::WithinMonths(months) => {
+            let date = value.as_str().and_then(|text| text.parse::<Date>().ok());
+            let last = today.checked_add(months.months()).ok();
+            date.zip(last).is_some_and(|(date, last)| date <= last)
+        }
+    }
+}
+
+impl Decision {
+    /// What the receipt says: `shared` is what is in the bytes that go out, `present` what there was to share.
+    pub(crate) fn record(
+        &self,
+        shared: CategorySet,
+        present: CategorySet,
+        has_bsn: bool,
+    ) -> receipt::Decision {
+        let mut record = receipt::Decision::default();
+        for category in shared.iter() {
+            let grounds = self
+                .sheet
+                .by
+                .get(&category)
+                .into_iter()
+                .flatten()
+                .filter(|p| !p.forbids);
+            record.shared.extend(grounds.map(|policy| Shared {
+                category,
+                policy: policy.id.clone(),
+                legal_basis: policy.legal_basis.clone(),
+                status: policy.status.clone(),
+            }));
+        }
+        for category in present.minus(shared).iter() {
+            record.withheld.push(Withheld {
+                category,
+                reason: self.why_withheld(category),
+            });
+        }
+        if has_bsn && shared.contains(Category::Persoonsnummers) && !self.sheet.bsn {
+            let rules: Vec<_> = self
+                .sheet
+                .bsn_forbidden_by
+                .iter()
+                .map(|p| p.id.as_str())
+                .collect();
+            record
+                .notes
+                .push(format!("bsn withheld: {}", rules.join(", ")));
+        }
+        record
+    }
+
+    fn why_withheld(&self, category: Category) -> String {
+        let forbid = self
+            .sheet
+            .by
+            .get(&category)
+            .and_then(|by| by.iter().find(|p| p.forbids));
+        match forbid {
+            Some(rule) => format!("rule {}", rule.id),
+            None if self.sheet.permitted.contains(category) => {
+                "no place for it in the recipient's form".to_owned()
+            }
+            None => "no rule permits it".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The policy set, loaded and validated strictly, and the answers it gives. Equal questions under one set have
+//! one answer; the question holds every fact, so an answer never outlives a fact.
+
+use super::Question;
+use super::context::{category_uid, uid};
+use crate::catalogue::{Finding, Sources, sources};
+use crate::category::{Category, CategorySet};
+use crate::code::Code;
+use crate::outcome::Problem;
+use cedar_policy::{
+    Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet,
+    Request, Schema, ValidationMode, Validator,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const SCHEMA_FILE: &str = "ketenpoort.cedarschema";
+const REQUIRED: [&str; 5] = ["id", "title", "legal_basis", "source", "status"];
+const STATUSES: [&str; 2] = ["bevestigd", "te bevestigen"];
+/// The BSN is asked about by itself: it needs more than the other personal numbers.
+const BSN: &str = "bsn";
+/// More different questions than this and the cache starts over; a bound, not a tuning knob.
+const CACHE: usize = 16_384;
+
+pub struct Engine {
+    set: PolicySet,
+    schema: Schema,
+    entities: Entities,
+    refs: HashMap<PolicyId, Arc<PolicyRef>>,
+    cache: Mutex<HashMap<Question, Arc<Sheet>>>,
+    /// Changes whenever a policy changes.
+    pub version: String,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("version", &self.version)
+            .field("policies", &self.refs.len())
+            .finish()
+    }
+}
+
+/// What a policy says about itself.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PolicyRef {
+    pub id: String,
+    pub title: String,
+    pub legal_basis: String,
+    pub source: String,
+    pub status: String,
+    /// The human judgement that this policy waits for.
+    pub assessment: Option<String>,
+    pub forbids: bool,
+}
+
+/// The answer to one question, for every category.
+#[derive(Debug, Default)]
+pub struct Sheet {
+    pub permitted: CategorySet,
+    pub bsn: bool,
+    pub by: BTreeMap<Category, Vec<Arc<PolicyRef>>>,
+    pub bsn_forbidden_by: Vec<Arc<PolicyRef>>,
+    pub failed: bool,
+}
+
+/// The policy could not be evaluated; always a deny.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the policy could not be evaluated")]
+pub struct EvaluationError;
+
+impl Engine {
+    pub fn load(files: &Sources) -> Result<Engine, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let schema = match files
+            .policies
+            .get(SCHEMA_FILE)
+            .map(|text| Schema::from_cedarschema_str(text))
+        {
+            Some(Ok((schema, _warnings))) => schema,
+            Some(Err(error)) => {
+                return Err(vec![finding(SCHEMA_FILE, None, "", error.to_string())]);
+            }
+            None => return Err(vec![finding(SCHEMA_FILE, None, "", "the file is missing")]),
+        };
+        let mut set = PolicySet::new();
+        let mut refs = HashMap::new();
+        for (file, text) in files
+            .policies
+            .iter()
+            .filter(|(file, _)| file.ends_with(".cedar"))
+        {
+            load_file(file, text, &schema, &mut set, &mut refs, &mut findings);
+        }
+        if findings.is_empty() && set.is_empty() {
+            findings.push(finding(
+                "",
+                None,
+                "",
+                "there is no policy: nothing could ever be shared",
+            ));
+        }
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let policies = files
+            .policies
+            .iter()
+            .filter(|(file, _)| !file.ends_with(".yaml"));
+        let version = sources::version(policies);
+        Ok(Engine {
+            entities: entities(),
+            set,
+            schema,
+            refs,
+            cache: Mutex::default(),
+            version,
+        })
+    }
+
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyRef>> {
+        self.refs.values()
+    }
+
+    pub fn answer(&self, question: &Question) -> Arc<Sheet> {
+        if let Some(sheet) = self
+            .cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(question)
+        {
+            return sheet.clone();
+        }
+        let sheet = Arc::new(self.evaluate(question));
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHE {
+            cache.clear();
+        }
+        cache.insert(question.clone(), sheet.clone());
+        sheet
+    }
+
+    /// Asks the policy, category by category.
+    pub fn evaluate(&self, question: &Question) -> Sheet {
+        self.try_evaluate(question).unwrap_or(Sheet {
+            failed: true,
+            ..Sheet::default()
+        })
+    }
+
+    fn try_evaluate(&self, question: &Question) -> Result<Sheet, EvaluationError> {
+        let principal = uid("Rol", question.role.as_str());
+        let action = uid("Action", "verstrekken");
+        let context = question.context()?;
+        let authorizer = Authorizer::new();
+        let ask = |resource: EntityUid| {
+            let request = Request::new(
+                principal.clone(),
+                action.clone(),
+                resource,
+                context.clone(),
+                Some(&self.schema),
+            )
+            .map_err(|_| EvaluationError)?;
+            let response = authorizer.is_authorized(&request, &self.set, &self.entities);
+            // A policy that fails is skipped by the engine, so a failing forbid would permit: deny instead.
+            if response.diagnostics().errors().next().is_some() {
+                return Err(EvaluationError);
+            }
+            let mut by: Vec<_> = response
+                .diagnostics()
+                .reason()
+                .filter_map(|id| self.refs.get(id))
+                .cloned()
+                .collect();
+            by.sort_by(|a, b| a.id.cmp(&b.id));
+            Ok((response.decision() == Decision::Allow, by))
+        };
+        let mut sheet = Sheet::default();
+        for &category in Category::ALL {
+            let (allowed, by) = ask(category_uid(category.as_str()))?;
+            if allowed {
+                sheet.permitted.insert(category);
+            }
+            sheet.by.insert(category, by);
+        }
+        let (bsn, by) = ask(category_uid(BSN))?;
+        sheet.bsn = bsn;
+        sheet.bsn_forbidden_by = by.into_iter().filter(|p| p.forbids).collect();
+        Ok(sheet)
+    }
+}
+
+fn finding(file: &str, line: Option<u64>, place: &str, hint: impl Into<String>) -> Finding {
+    Finding::new(
+        format!("policies/{file}"),
+        line,
+        Problem::new(Code::PolicyInvalid, place, hint),
+    )
+}
+
+fn entities() -> Entities {
+    let plain = |name: &str| Entity::new_no_attrs(category_uid(name), HashSet::new());
+    let categories = Category::ALL.iter().map(|c| plain(c.as_str()));
+    let parent = HashSet::from([category_uid(Category::Persoonsnummers.as_str())]);
+    let bsn = Entity::new_no_attrs(category_uid(BSN), parent);
+    Entities::from_entities(categories.chain([bsn]), None)
+        .expect("a constant set of entities without cycles")
+}
+
+fn load_file(
+    file: &str,
+    text: &str,
+    schema: &Schema,
+    set: &mut PolicySet,
+    refs: &mut HashMap<PolicyId, Arc<PolicyRef>>,
+    findings: &mut Vec<Finding>,
+) {
+    let parsed = match PolicySet::from_str(text) {
+        Ok(parsed) => parsed,
+        Err(errors) => {
+            findings.extend(errors.iter().map(|error| {
+                let offset = miette_offset(error);
+                finding(
+                    file,
+                    offset.map(|o| line_of(text, o)),
+                    "",
+                    error.to_string(),
+                )
+            }));
+            return;
+        }
+    };
+    for policy in parsed.policies() {
+        let Some(described) = describe(file, policy, findings) else {
+            continue;
+        };
+        let id = PolicyId::new(&described.id);
+        let policy = policy.new_id(id.clone());
+        let Ok(alone) = PolicySet::from_policies([policy.clone()]) else {
+            continue;
+        };
+        let validated = Validator::new(schema.clone()).validate(&alone, ValidationMode::Strict);
+        for error in validated.validation_errors() {
+            findings.push(finding(file, None, &described.id, error.to_string()));
+        }
+        if set.add(policy).is_err() {
+            findings.push(finding(
+                file,
+                None,
+                &described.id,
+                "another policy has this @id",
+            ));
+        }
+        refs.insert(id, Arc::new(described));
+    }
+}
+
+fn describe(file: &str, policy: &Policy, findings: &mut Vec<Finding>) -> Option<PolicyRef> {
+    let get = |name: &str| {
+        policy
+            .annotation(name)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    };
+    let label = get("id").unwrap_or("a policy without @id").to_owned();
+    let missing: Vec<_> = REQUIRED
+        .iter()
+        .filter(|name| get(name).is_none())
+        .map(|n| format!("@{n}"))
+        .collect();
+    if !missing.is_empty() {
+        findings.push(finding(
+            file,
+            None,
+            &label,
+            format!("annotation missing: {}", missing.join(", ")),
+        ));
+        return None;
+    }
+    let text = |name: &str| get(name).unwrap_or_default().to_owned();
+    if !STATUSES.contains(&text("status").as_str()) {
+        findings.push(finding(
+            file,
+            None,
+            &label,
+            "@status is \"bevestigd\" or \"te bevestigen\"",
+        ));
+    }
+    Some(PolicyRef {
+        id: text("id"),
+        title: text("title"),
+        legal_basis: text("legal_basis"),
+        source: text("source"),
+        status: text("status"),
+        assessment: get("assessment").map(str::to_owned),
+        forbids: policy.effect() == Effect::Forbid,
+    })
+}
+
+fn miette_offset(error: &cedar_policy::ParseError) -> Option<usize> {
+    use miette::Diagnostic;
+    error.labels()?.next().map(|label| label.offset())
+}
+
+fn line_of(text: &str, offset: usize) -> u64 {
+    text.as_bytes()
+        .iter()
+        .take(offset)
+        .filter(|&&b| b == b'\n')
+        .count() as u64
+        + 1
+}

@@ -1,0 +1,265 @@
+//! Validation: an envelope becomes content in our own form that is known to be right. Every problem is
+//! reported, none quotes a value. No facts, no policy and no IO in here.
+
+pub mod formats;
+pub mod json;
+pub mod schema;
+pub mod xml;
+
+use crate::catalogue::definition::Format;
+use crate::catalogue::{Catalogue, Check, CheckRule, MessageType, Pointer};
+use crate::category::CategorySet;
+use crate::code::Code;
+use crate::codetable::Lookup;
+use crate::envelope::{Envelope, Rejection};
+use crate::facts::{Person, dutch_day};
+use crate::outcome::Problem;
+use crate::party::Role;
+use crate::personal::Personal;
+use crate::translation::rules::at;
+use jiff::{Timestamp, civil::Date};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Bounds on what a message may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub body: usize,
+    pub xml_depth: usize,
+    pub xml_elements: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body: 1024 * 1024,
+            xml_depth: 32,
+            xml_elements: 50_000,
+        }
+    }
+}
+
+/// A message whose content is right. Only [`validate`] makes one.
+#[derive(Debug)]
+pub struct Valid {
+    pub(crate) envelope: Envelope,
+    pub(crate) kind: Arc<MessageType>,
+    /// The role in which the sender sends this type.
+    pub(crate) sender_role: Role,
+    pub(crate) content: Personal<Value>,
+}
+
+impl Valid {
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    pub fn kind(&self) -> &MessageType {
+        &self.kind
+    }
+
+    /// Whom the facts are asked about.
+    pub fn person(&self) -> Person {
+        let number = |pointer: &Option<Pointer>| {
+            let place = pointer.as_ref().and_then(|p| self.text(p));
+            place.map(|text| Personal::new(text.to_owned()))
+        };
+        Person {
+            bsn: number(&self.kind.bsn),
+            skn: number(&self.kind.skn),
+        }
+    }
+
+    pub(crate) fn at(&self, pointer: &Pointer) -> Option<&Value> {
+        at(self.content.reveal_personal_data(), pointer)
+    }
+
+    pub(crate) fn text(&self, pointer: &Pointer) -> Option<&str> {
+        self.at(pointer).and_then(Value::as_str)
+    }
+}
+
+pub fn validate(
+    envelope: Envelope,
+    catalogue: &Catalogue,
+    limits: &Limits,
+    now: Timestamp,
+) -> Result<Valid, Box<Rejection>> {
+    match content(&envelope, catalogue, limits, dutch_day(now)) {
+        Ok((kind, sender_role, content)) => Ok(Valid {
+            envelope,
+            kind,
+            sender_role,
+            content: Personal::new(content),
+        }),
+        Err(problems) => Err(Rejection::from_envelope(&envelope, problems)),
+    }
+}
+
+fn content(
+    envelope: &Envelope,
+    catalogue: &Catalogue,
+    limits: &Limits,
+    today: Date,
+) -> Result<(Arc<MessageType>, Role, Value), Vec<Problem>> {
+    let one = |problem: Problem| vec![problem];
+    let Some(kind) = catalogue.get(envelope.kind()) else {
+        return Err(one(Problem::new(
+            Code::UnknownType,
+            "type",
+            Code::UnknownType.hint(),
+        )));
+    };
+    let Some(role) = kind
+        .from
+        .iter()
+        .find(|role| envelope.sender.roles.contains(role))
+    else {
+        return Err(one(Problem::new(
+            Code::TypeNotAllowed,
+            "type",
+            Code::TypeNotAllowed.hint(),
+        )));
+    };
+    if kind.order.is_some() && envelope.attributes.sequence.is_none() {
+        let hint = "this type needs a sequence: a newer notification supersedes an older one";
+        return Err(one(Problem::new(Code::MissingAttribute, "sequence", hint)));
+    }
+    let document = document(envelope, kind, limits).map_err(one)?;
+    let content = canonical(document, kind, today)?;
+    let mut problems = kind.canonical.problems(&content);
+    if problems.is_empty() {
+        problems = consistency(&content, envelope, kind, catalogue, today);
+    }
+    if problems.is_empty() {
+        Ok((kind.clone(), role.clone(), content))
+    } else {
+        Err(problems)
+    }
+}
+
+fn document(envelope: &Envelope, kind: &MessageType, limits: &Limits) -> Result<Value, Problem> {
+    let data = envelope.data.reveal_personal_data();
+    let content_type = envelope
+        .attributes
+        .data_content_type
+        .as_deref()
+        .unwrap_or_default();
+    let content_type = content_type.split(';').next().unwrap_or_default().trim();
+    let expected = match kind.input.format {
+        Format::Xml => matches!(content_type, "" | "application/xml" | "text/xml"),
+        Format::Json => content_type.is_empty() || content_type.ends_with("json"),
+    };
+    if !expected {
+        let code = if kind.input.format == Format::Xml {
+            Code::NotXml
+        } else {
+            Code::NotJson
+        };
+        return Err(Problem::new(code, "datacontenttype", code.hint()));
+    }
+    match (&kind.input.partner, kind.input.format) {
+        (Some((schema, _)), Format::Xml) => {
+            let data = unwrap_text(data);
+            xml::parse(
+                &data,
+                &kind.input.root,
+                &kind.input.namespace,
+                &schema.shape,
+                limits,
+            )
+        }
+        _ => json::parse(data),
+    }
+}
+
+/// XML in a structured JSON event travels as a JSON string.
+fn unwrap_text(data: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    if data.first() == Some(&b'"')
+        && let Ok(text) = serde_json::from_slice::<String>(data)
+    {
+        return text.into_bytes().into();
+    }
+    data.into()
+}
+
+fn canonical(document: Value, kind: &MessageType, today: Date) -> Result<Value, Vec<Problem>> {
+    let Some((schema, rules)) = &kind.input.partner else {
+        return Ok(document);
+    };
+    let problems = schema.problems(&document);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    rules.apply(&document, today, &mut CategorySet::default())
+}
+
+fn consistency(
+    content: &Value,
+    envelope: &Envelope,
+    kind: &MessageType,
+    catalogue: &Catalogue,
+    today: Date,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let text = |pointer: &Pointer| at(content, pointer).and_then(Value::as_str);
+    for rule in &kind.in_force {
+        let on = rule
+            .on
+            .as_ref()
+            .and_then(text)
+            .and_then(|day| day.parse().ok())
+            .unwrap_or(today);
+        let (Some(code), Some(table)) = (text(&rule.at), catalogue.tables.get(&rule.table)) else {
+            continue;
+        };
+        let problem = if rule.table == "gemeenten" {
+            Code::UnknownGemeentecode
+        } else {
+            Code::UnknownCode
+        };
+        let hint = match table.lookup(code, on) {
+            Lookup::Valid(_) => continue,
+            Lookup::NotInForce => {
+                format!("no longer or not yet in force in table `{}`", rule.table)
+            }
+            Lookup::Unknown => format!("not in table `{}`", rule.table),
+        };
+        problems.push(Problem::new(problem, place(&rule.at), hint));
+    }
+    for check in &kind.checks {
+        if let Some(at) = contradiction(check, content) {
+            problems.push(Problem::new(Code::Inconsistent, at, check.hint.as_str()));
+        }
+    }
+    if let Some(pointer) = &kind.own_gemeente
+        && text(pointer) != envelope.sender.gemeentecode.as_deref()
+    {
+        problems.push(Problem::new(
+            Code::ForeignGemeente,
+            place(pointer),
+            Code::ForeignGemeente.hint(),
+        ));
+    }
+    problems
+}
+
+/// The place where a check fails, if it does. A field that is absent contradicts nothing.
+fn contradiction(check: &Check, content: &Value) -> Option<String> {
+    let text = |pointer: &Pointer| at(content, pointer).and_then(Value::as_str);
+    match &check.rule {
+        CheckRule::NotBefore(later, earlier) => {
+            let (late, early) = (text(later)?, text(earlier)?);
+            (late < early).then(|| place(later))
+        }
+        CheckRule::Equal(one, other) => (text(one)? != text(other)?).then(|| place(one)),
+        CheckRule::OneOfPresent(places) => {
+            let none = places.iter().all(|p| at(content, p).is_none());
+            none.then(|| places.iter().map(place).collect::<Vec<_>>().join(" | "))
+        }
+    }
+}
+
+pub(crate) fn place(pointer: &Pointer) -> String {
+    format!("/{}", pointer.join("/"))
+}
