@@ -31,6 +31,7 @@ steps! {
     ToBooleanJn = "to_boolean_jn",
     BsnPad = "bsn_pad",
     Parketnummer = "parketnummer",
+    Postcode = "postcode",
 }
 
 impl Named {
@@ -76,6 +77,7 @@ impl Named {
             }
             Named::ToBooleanJn => return Err(Code::WrongType),
             Named::BsnPad => format!("{text:0>9}"),
+            Named::Postcode => text.replace(' ', ""),
             Named::Parketnummer => parketnummer(text).ok_or(Code::WrongType)?,
         };
         Ok(Value::String(changed))
@@ -121,6 +123,7 @@ mod tests {
             ("boolean_jn", "ja", Err(Code::WrongType)),
             ("bsn_pad", "12345678", Ok("012345678".into())),
             ("parketnummer", "10-123456-26", Ok("10/123456-26".into())),
+            ("postcode", "3011 AB", Ok("3011AB".into())),
             ("parketnummer", "10-1234-26", Err(Code::WrongType)),
         ];
         for (step, input, expected) in table {
