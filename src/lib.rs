@@ -6,11 +6,15 @@
 
 pub mod catalogue;
 pub mod category;
+pub mod check;
+pub mod cli;
 pub mod code;
 pub mod codetable;
+pub mod config;
 pub mod core;
 pub mod directory;
 pub mod envelope;
+pub mod explain;
 pub mod facts;
 pub mod ledger;
 pub mod minimisation;

@@ -1,0 +1,342 @@
+//! Configuration: one TOML file into values that are known to be good. Unknown keys are refused, everything
+//! wrong is told at once, and secrets come from files or the environment.
+
+mod values;
+
+use crate::catalogue::Finding;
+use crate::code::Code;
+use crate::outcome::Problem;
+use crate::tomlfile::Reader;
+use crate::validation::Limits;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+pub use values::{Duration, Ratio, Secret, Size};
+
+#[derive(Debug)]
+pub struct Config {
+    pub broker: Broker,
+    pub ledger: Ledger,
+    pub files: Files,
+    pub iris: Iris,
+    pub receipts: Receipts,
+    pub delivery: Delivery,
+    pub limits: LimitsSection,
+    pub http: Http,
+    pub telemetry: Telemetry,
+    pub pseudonym: Pseudonym,
+    pub stop: Stop,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind),+ }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default),+ }
+            }
+        }
+    };
+}
+
+section! {
+    /// The AMQP brokers, tried in turn.
+    Broker {
+        urls: Vec<Secret> = Vec::new(),
+        urls_file: Option<PathBuf> = None,
+        urls_env: Option<String> = None,
+        /// Messages in flight per inbound queue.
+        prefetch: NonZeroU16 = NonZeroU16::MIN.saturating_add(255),
+        confirm_timeout: Duration = Duration::seconds(10),
+        publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63),
+        ca_file: Option<PathBuf> = None,
+    }
+}
+section! {
+    Ledger {
+        path: PathBuf = PathBuf::from("ketenpoort.db"),
+        max_batch: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255),
+    }
+}
+section! {
+    /// Folders with the files that say what messages are, and who takes part.
+    Files {
+        schemas: PathBuf = PathBuf::from("schemas"),
+        policies: PathBuf = PathBuf::from("policies"),
+        mappings: PathBuf = PathBuf::from("mappings"),
+        partners: PathBuf = PathBuf::from("partners"),
+    }
+}
+section! {
+    /// The case system of the probation service, source of all facts.
+    Iris {
+        base_url: String = String::new(),
+        token_file: Option<PathBuf> = None,
+        token_env: Option<String> = None,
+        connect_timeout: Duration = Duration::seconds(2),
+        timeout: Duration = Duration::seconds(5),
+        attempts: NonZeroU32 = NonZeroU32::MIN.saturating_add(2),
+        /// Failures in a row after which IRIS is left alone for a while.
+        breaker_failures: NonZeroU32 = NonZeroU32::MIN.saturating_add(4),
+        breaker_open: Duration = Duration::seconds(10),
+        ca_file: Option<PathBuf> = None,
+        #[serde(skip)]
+        token: Option<Secret> = None,
+    }
+}
+section! {
+    Receipts {
+        /// PKCS#8 PEM with an Ed25519 key.
+        key_file: PathBuf = PathBuf::new(),
+        /// Key sets (JWKS) of keys that sign no longer but must still verify.
+        retired: Vec<PathBuf> = Vec::new(),
+        /// The gateway's own `source`, as in `urn:nld:oin:<OIN>:systeem:ketenpoort`.
+        issuer: String = String::new(),
+    }
+}
+section! {
+    /// Retries of a delivery: the first delay doubles up to the last.
+    Delivery {
+        first_delay: Duration = Duration::seconds(1),
+        max_delay: Duration = Duration::seconds(900),
+        max_attempts: NonZeroU32 = NonZeroU32::MIN.saturating_add(19),
+        webhook_timeout: Duration = Duration::seconds(15),
+        ca_file: Option<PathBuf> = None,
+    }
+}
+section! {
+    LimitsSection {
+        max_body: Size = Size(1024 * 1024),
+        max_xml_depth: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31),
+        max_xml_elements: NonZeroUsize = NonZeroUsize::MIN.saturating_add(49_999),
+        /// Messages worked on at once, over all partners.
+        in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
+    }
+}
+section! {
+    Http { listen: String = "127.0.0.1:8080".to_owned() }
+}
+section! {
+    Telemetry {
+        /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces leave without it.
+        otlp_endpoint: Option<String> = None,
+        sample_ratio: Ratio = Ratio::ALL,
+        /// As in `info,ketenpoort=debug`; other libraries stay at `warn`.
+        log_filter: String = "info".to_owned(),
+    }
+}
+section! {
+    /// The key under which persons are recognised in the ledger without being named.
+    Pseudonym {
+        key_file: Option<PathBuf> = None,
+        key_env: Option<String> = None,
+        #[serde(skip)]
+        key: Secret = Secret::default(),
+    }
+}
+section! {
+    Stop { grace: Duration = Duration::seconds(20) }
+}
+
+impl LimitsSection {
+    pub fn limits(&self) -> Limits {
+        Limits {
+            body: self.max_body.0,
+            xml_depth: self.max_xml_depth.get(),
+            xml_elements: self.max_xml_elements.get(),
+        }
+    }
+}
+
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Config {
+    pub fn read(path: &Path, env: Env<'_>) -> Result<Config, Vec<Finding>> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let problem = Problem::new(Code::ConfigInvalid, "", error.to_string());
+            vec![Finding::new(path.display().to_string(), None, problem)]
+        })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Config::load(&path.display().to_string(), &text, base, env)
+    }
+
+    /// Relative paths in the file are relative to `base`.
+    pub fn load(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Config, Vec<Finding>> {
+        let mut loader = Loader {
+            reader: Reader::new(name, text, Code::ConfigInvalid),
+            base,
+            env,
+        };
+        let mut document = loader.reader.document().unwrap_or_default();
+        let mut config = Config {
+            broker: loader.section(&mut document, "broker"),
+            ledger: loader.section(&mut document, "ledger"),
+            files: loader.section(&mut document, "files"),
+            iris: loader.section(&mut document, "iris"),
+            receipts: loader.section(&mut document, "receipts"),
+            delivery: loader.section(&mut document, "delivery"),
+            limits: loader.section(&mut document, "limits"),
+            http: loader.section(&mut document, "http"),
+            telemetry: loader.section(&mut document, "telemetry"),
+            pseudonym: loader.section(&mut document, "pseudonym"),
+            stop: loader.section(&mut document, "stop"),
+        };
+        for (key, _) in &document {
+            let hint = format!("there is no section `{}`", key.get_ref());
+            loader.reader.wrong(Some(key.span().start), "", hint);
+        }
+        loader.complete(&mut config);
+        let findings = loader.reader.findings;
+        if findings.is_empty() {
+            Ok(config)
+        } else {
+            Err(findings)
+        }
+    }
+}
+
+struct Loader<'t> {
+    reader: Reader<'t>,
+    base: &'t Path,
+    env: Env<'t>,
+}
+
+impl<'t> Loader<'t> {
+    fn section<T: DeserializeOwned + Default>(
+        &mut self,
+        document: &mut DeTable<'t>,
+        name: &str,
+    ) -> T {
+        let key = document.keys().find(|key| key.get_ref() == name).cloned();
+        let value: Option<Spanned<DeValue<'t>>> = key.and_then(|key| document.remove(&key));
+        value
+            .and_then(|value| self.reader.section(name, value))
+            .unwrap_or_default()
+    }
+
+    /// What goes beyond one key: required values, paths, secrets, and values that must agree.
+    fn complete(&mut self, config: &mut Config) {
+        let base = self.base;
+        let absolute = |path: &mut PathBuf| *path = base.join(&*path);
+        let files = &mut config.files;
+        [
+            &mut files.schemas,
+            &mut files.policies,
+            &mut files.mappings,
+            &mut files.partners,
+        ]
+        .into_iter()
+        .for_each(absolute);
+        absolute(&mut config.ledger.path);
+        config.receipts.retired.iter_mut().for_each(absolute);
+        let ca_files = [
+            &mut config.broker.ca_file,
+            &mut config.iris.ca_file,
+            &mut config.delivery.ca_file,
+        ];
+        ca_files.into_iter().flatten().for_each(absolute);
+
+        let urls = self.secret(
+            "broker",
+            "urls",
+            &config.broker.urls_file,
+            &config.broker.urls_env,
+        );
+        if let Some(urls) = urls {
+            config.broker.urls = urls.reveal().split_whitespace().map(Secret::new).collect();
+        }
+        self.require(
+            "broker",
+            "urls (or urls_file, urls_env)",
+            !config.broker.urls.is_empty(),
+        );
+        if config
+            .broker
+            .urls
+            .iter()
+            .any(|url| !url.reveal().starts_with("amqp"))
+        {
+            self.wrong("broker", "urls start with amqp:// or amqps://");
+        }
+        let is_http = reqwest::Url::parse(&config.iris.base_url)
+            .is_ok_and(|u| u.scheme().starts_with("http"));
+        self.require("iris", "base_url, as in https://iris.example", is_http);
+        config.iris.token = self.secret(
+            "iris",
+            "token",
+            &config.iris.token_file,
+            &config.iris.token_env,
+        );
+        self.require(
+            "receipts",
+            "key_file",
+            !config.receipts.key_file.as_os_str().is_empty(),
+        );
+        absolute(&mut config.receipts.key_file);
+        let issuer_ok = config.receipts.issuer.starts_with("urn:nld:oin:");
+        self.require(
+            "receipts",
+            "issuer, as in urn:nld:oin:<OIN>:systeem:ketenpoort",
+            issuer_ok,
+        );
+        if config.delivery.first_delay > config.delivery.max_delay {
+            self.wrong("delivery", "first_delay must not be longer than max_delay");
+        }
+        let Pseudonym {
+            key_file, key_env, ..
+        } = &config.pseudonym;
+        match self.secret("pseudonym", "key", key_file, key_env) {
+            Some(key) if key.reveal().len() >= 32 => config.pseudonym.key = key,
+            Some(_) => self.wrong("pseudonym", "the key must have at least 32 characters"),
+            None => self.require("pseudonym", "key_file or key_env", false),
+        }
+    }
+
+    fn secret(
+        &mut self,
+        section: &str,
+        name: &str,
+        file: &Option<PathBuf>,
+        variable: &Option<String>,
+    ) -> Option<Secret> {
+        if let Some(file) = file {
+            let path = self.base.join(file);
+            return match std::fs::read_to_string(&path) {
+                Ok(text) => Some(Secret::new(text.trim())),
+                Err(error) => {
+                    self.wrong(section, format!("{name}_file {}: {error}", path.display()));
+                    Some(Secret::default())
+                }
+            };
+        }
+        let variable = variable.as_ref()?;
+        let value = (self.env)(variable);
+        if value.is_none() {
+            self.wrong(
+                section,
+                format!("{name}_env: the environment has no {variable}"),
+            );
+        }
+        Some(Secret::new(value.unwrap_or_default().trim()))
+    }
+
+    fn require(&mut self, section: &str, what: &str, present: bool) {
+        if !present {
+            self.wrong(section, format!("needs {what}"));
+        }
+    }
+
+    fn wrong(&mut self, section: &str, hint: impl Into<String>) {
+        self.reader.wrong(None, section, hint);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use super::*;
+
+const GOOD: &str = r#"
+[broker]
+urls = ["amqp://ketenpoort:hunter2@localhost"]
+[iris]
+base_url = "http://127.0.0.1:18100"
+[receipts]
+key_file = "receipt.pem"
+issuer = "urn:nld:oin:00000099000900000000:systeem:ketenpoort"
+[pseudonym]
+key_env = "KEY"
+"#;
+
+fn load(text: &str) -> Result<Config, Vec<Finding>> {
+    let env = |name: &str| (name == "KEY").then(|| "k".repeat(32));
+    Config::load("k.toml", text, Path::new("/etc/ketenpoort"), &env)
+}
+
+#[test]
+fn a_small_file_is_enough_and_paths_are_relative_to_it() {
+    let config = load(GOOD).unwrap();
+    assert_eq!(config.broker.prefetch.get(), 256);
+    assert_eq!(
+        config.receipts.key_file,
+        Path::new("/etc/ketenpoort/receipt.pem")
+    );
+    assert_eq!(config.files.schemas, Path::new("/etc/ketenpoort/schemas"));
+}
+
+#[test]
+fn no_secret_is_printed() {
+    let printed = format!("{:?}", load(GOOD).unwrap());
+    assert!(
+        !printed.contains("hunter2") && !printed.contains(&"k".repeat(32)),
+        "{printed}"
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_its_place() {
+    let text = r#"
+[broker]
+urls = ["amqp://localhost"]
+prefetch = 0
+speed = "fast"
+[iris]
+base_url = "iris"
+timeout = "0s"
+[delivery]
+first_delay = "2h"
+max_delay = "1h"
+[wrong]
+"#;
+    let found: Vec<_> = load(text)
+        .unwrap_err()
+        .iter()
+        .map(|f| (f.line, f.problem.place.clone()))
+        .collect();
+    let section = |line, place: &str| (line, place.to_owned());
+    let expected = [
+        section(Some(4), "broker"),
+        section(Some(5), "broker"),
+        section(Some(8), "iris"),
+        section(Some(12), ""),
+        section(None, "iris"),
+        section(None, "receipts"),
+        section(None, "receipts"),
+        section(None, "delivery"),
+        section(None, "pseudonym"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn wrong_values_are_refused() {
+    let table = [
+        ("[stop]\ngrace = \"10\"", "a duration"),
+        ("[stop]\ngrace = \"-1s\"", "a duration"),
+        ("[limits]\nmax_body = \"1 GB\"", "a size"),
+        ("[limits]\nmax_body = \"0 KiB\"", "a size"),
+        ("[telemetry]\nsample_ratio = 1.5", "from 0 to 1"),
+        ("[limits]\nin_flight = 0", "nonzero"),
+        ("[pseudonym2]", "no section"),
+        ("[broker", "expected"),
+    ];
+    for (text, hint) in table {
+        let findings = load(&format!("{GOOD}\n{text}\n")).unwrap_err();
+        let hints: Vec<_> = findings.iter().map(|f| f.problem.hint.as_str()).collect();
+        assert!(hints.iter().any(|h| h.contains(hint)), "{text}: {hints:?}");
+    }
+}
