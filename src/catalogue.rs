@@ -160,8 +160,6 @@ impl MessageType {
 
     /// The shape of what is forwarded: the answer where there is one, otherwise the message itself.
     pub fn forwarded(&self) -> &Schema {
-        self.answer
-            .as_ref()
-            .map_or(&self.canonical, |answer| &answer.canonical)
+        self.answer.as_ref().map_or(&self.canonical, |answer| &answer.canonical)
     }
 }

@@ -58,8 +58,7 @@ impl serde::Serialize for Category {
 impl<'de> serde::Deserialize<'de> for Category {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let name = <std::borrow::Cow<'de, str>>::deserialize(d)?;
-        Category::parse(&name)
-            .ok_or_else(|| serde::de::Error::custom(format!("unknown category `{name}`")))
+        Category::parse(&name).ok_or_else(|| serde::de::Error::custom(format!("unknown category `{name}`")))
     }
 }
 
@@ -86,10 +85,7 @@ impl CategorySet {
         self.0 == 0
     }
     pub fn iter(self) -> impl Iterator<Item = Category> {
-        Category::ALL
-            .iter()
-            .copied()
-            .filter(move |&c| self.contains(c))
+        Category::ALL.iter().copied().filter(move |&c| self.contains(c))
     }
 }
 
@@ -103,8 +99,6 @@ impl FromIterator<Category> for CategorySet {
 
 impl fmt::Debug for CategorySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.iter().map(Category::as_str))
-            .finish()
+        f.debug_set().entries(self.iter().map(Category::as_str)).finish()
     }
 }

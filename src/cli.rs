@@ -30,12 +30,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 pub struct FilesArgs {
     /// The configuration file
-    #[arg(
-        long,
-        short,
-        env = "KETENPOORT_CONFIG",
-        default_value = "ketenpoort.toml"
-    )]
+    #[arg(long, short, env = "KETENPOORT_CONFIG", default_value = "ketenpoort.toml")]
     pub config: PathBuf,
     /// Folders instead of those in the configuration: it then need not exist
     #[arg(long, value_name = "DIR", help_heading = "Files")]

@@ -33,71 +33,39 @@ impl Table {
     /// Lines that start with `#` are comments.
     pub fn load(name: &str, text: &str) -> Result<Table, Vec<Problem>> {
         let wrong = |line: usize, hint: String| {
-            Problem::new(
-                Code::MappingInvalid,
-                format!("codes/{name}.csv line {line}"),
-                hint,
-            )
+            Problem::new(Code::MappingInvalid, format!("codes/{name}.csv line {line}"), hint)
         };
-        let mut lines = text
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let Some((_, header)) = lines.next() else {
             return Err(vec![wrong(1, "the table is empty".to_owned())]);
         };
         let columns = fields(header);
         let place = |column: &str| columns.iter().position(|known| known == column);
         let [Some(code), Some(_), Some(from), Some(until)] = REQUIRED.map(place) else {
-            return Err(vec![wrong(
-                1,
-                format!("the first line names at least {}", REQUIRED.join(",")),
-            )]);
+            return Err(vec![wrong(1, format!("the first line names at least {}", REQUIRED.join(",")))]);
         };
         let mut problems = Vec::new();
         let mut entries = HashMap::new();
         for (index, line) in lines {
             let values = fields(line);
             if values.len() != columns.len() {
-                problems.push(wrong(
-                    index + 1,
-                    format!("{} values for {} columns", values.len(), columns.len()),
-                ));
+                problems.push(wrong(index + 1, format!("{} values for {} columns", values.len(), columns.len())));
                 continue;
             }
             let mut date = |at: usize| match values[at].as_str() {
                 "" => None,
                 text => text
                     .parse::<Date>()
-                    .map_err(|_| {
-                        problems.push(wrong(
-                            index + 1,
-                            format!("`{text}` is not a date YYYY-MM-DD"),
-                        ))
-                    })
+                    .map_err(|_| problems.push(wrong(index + 1, format!("`{text}` is not a date YYYY-MM-DD"))))
                     .ok(),
             };
             let (from, until) = (date(from), date(until));
             let key = values[code].clone();
-            if entries
-                .insert(
-                    key,
-                    Entry {
-                        values,
-                        from,
-                        until,
-                    },
-                )
-                .is_some()
-            {
+            if entries.insert(key, Entry { values, from, until }).is_some() {
                 problems.push(wrong(index + 1, "this code occurs twice".to_owned()));
             }
         }
-        if problems.is_empty() {
-            Ok(Table { columns, entries })
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(Table { columns, entries }) } else { Err(problems) }
     }
 
     pub fn lookup(&self, code: &str, on: Date) -> Lookup<'_> {
@@ -122,10 +90,7 @@ impl Table {
     }
 
     pub fn in_force(&self, on: Date) -> impl Iterator<Item = &str> {
-        self.entries
-            .iter()
-            .filter(move |(_, entry)| entry.in_force(on))
-            .map(|(code, _)| code.as_str())
+        self.entries.iter().filter(move |(_, entry)| entry.in_force(on)).map(|(code, _)| code.as_str())
     }
 }
 
@@ -182,10 +147,7 @@ mod tests {
             };
             assert_eq!(found, expected, "{code} on {on}");
         }
-        assert_eq!(
-            table.value("1992", "omschrijving", date(2024, 1, 1)),
-            Some("Voorne, aan Zee")
-        );
+        assert_eq!(table.value("1992", "omschrijving", date(2024, 1, 1)), Some("Voorne, aan Zee"));
         assert_eq!(table.value("0457", "opvolger", date(2024, 1, 1)), None);
     }
 
@@ -194,14 +156,7 @@ mod tests {
         let text = "code,omschrijving,geldig_van,geldig_tot\n1,a,,\n1,b,,\n2,c,yesterday,\n3,d\n";
         let problems = Table::load("t", text).unwrap_err();
         let places: Vec<_> = problems.iter().map(|p| p.place.as_str()).collect();
-        assert_eq!(
-            places,
-            [
-                "codes/t.csv line 3",
-                "codes/t.csv line 4",
-                "codes/t.csv line 5"
-            ]
-        );
+        assert_eq!(places, ["codes/t.csv line 3", "codes/t.csv line 4", "codes/t.csv line 5"]);
         assert!(Table::load("t", "code,omschrijving\n").is_err());
     }
 }

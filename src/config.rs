@@ -147,11 +147,7 @@ section! {
 
 impl LimitsSection {
     pub fn limits(&self) -> Limits {
-        Limits {
-            body: self.max_body.0,
-            xml_depth: self.max_xml_depth.get(),
-            xml_elements: self.max_xml_elements.get(),
-        }
+        Limits { body: self.max_body.0, xml_depth: self.max_xml_depth.get(), xml_elements: self.max_xml_elements.get() }
     }
 }
 
@@ -169,11 +165,7 @@ impl Config {
 
     /// Relative paths in the file are relative to `base`.
     pub fn load(name: &str, text: &str, base: &Path, env: Env<'_>) -> Result<Config, Vec<Finding>> {
-        let mut loader = Loader {
-            reader: Reader::new(name, text, Code::ConfigInvalid),
-            base,
-            env,
-        };
+        let mut loader = Loader { reader: Reader::new(name, text, Code::ConfigInvalid), base, env };
         let mut document = loader.reader.document().unwrap_or_default();
         let mut config = Config {
             broker: loader.section(&mut document, "broker"),
@@ -194,11 +186,7 @@ impl Config {
         }
         loader.complete(&mut config);
         let findings = loader.reader.findings;
-        if findings.is_empty() {
-            Ok(config)
-        } else {
-            Err(findings)
-        }
+        if findings.is_empty() { Ok(config) } else { Err(findings) }
     }
 }
 
@@ -209,16 +197,10 @@ struct Loader<'t> {
 }
 
 impl<'t> Loader<'t> {
-    fn section<T: DeserializeOwned + Default>(
-        &mut self,
-        document: &mut DeTable<'t>,
-        name: &str,
-    ) -> T {
+    fn section<T: DeserializeOwned + Default>(&mut self, document: &mut DeTable<'t>, name: &str) -> T {
         let key = document.keys().find(|key| key.get_ref() == name).cloned();
         let value: Option<Spanned<DeValue<'t>>> = key.and_then(|key| document.remove(&key));
-        value
-            .and_then(|value| self.reader.section(name, value))
-            .unwrap_or_default()
+        value.and_then(|value| self.reader.section(name, value)).unwrap_or_default()
     }
 
     /// What goes beyond one key: required values, paths, secrets, and values that must agree.
@@ -226,72 +208,33 @@ impl<'t> Loader<'t> {
         let base = self.base;
         let absolute = |path: &mut PathBuf| *path = base.join(&*path);
         let files = &mut config.files;
-        [
-            &mut files.schemas,
-            &mut files.policies,
-            &mut files.mappings,
-            &mut files.partners,
-        ]
-        .into_iter()
-        .for_each(absolute);
+        [&mut files.schemas, &mut files.policies, &mut files.mappings, &mut files.partners]
+            .into_iter()
+            .for_each(absolute);
         absolute(&mut config.ledger.path);
         config.receipts.retired.iter_mut().for_each(absolute);
-        let ca_files = [
-            &mut config.broker.ca_file,
-            &mut config.iris.ca_file,
-            &mut config.delivery.ca_file,
-        ];
+        let ca_files = [&mut config.broker.ca_file, &mut config.iris.ca_file, &mut config.delivery.ca_file];
         ca_files.into_iter().flatten().for_each(absolute);
 
-        let urls = self.secret(
-            "broker",
-            "urls",
-            &config.broker.urls_file,
-            &config.broker.urls_env,
-        );
+        let urls = self.secret("broker", "urls", &config.broker.urls_file, &config.broker.urls_env);
         if let Some(urls) = urls {
             config.broker.urls = urls.reveal().split_whitespace().map(Secret::new).collect();
         }
-        self.require(
-            "broker",
-            "urls (or urls_file, urls_env)",
-            !config.broker.urls.is_empty(),
-        );
-        if config
-            .broker
-            .urls
-            .iter()
-            .any(|url| !url.reveal().starts_with("amqp"))
-        {
+        self.require("broker", "urls (or urls_file, urls_env)", !config.broker.urls.is_empty());
+        if config.broker.urls.iter().any(|url| !url.reveal().starts_with("amqp")) {
             self.wrong("broker", "urls start with amqp:// or amqps://");
         }
-        let is_http = reqwest::Url::parse(&config.iris.base_url)
-            .is_ok_and(|u| u.scheme().starts_with("http"));
+        let is_http = reqwest::Url::parse(&config.iris.base_url).is_ok_and(|u| u.scheme().starts_with("http"));
         self.require("iris", "base_url, as in https://iris.example", is_http);
-        config.iris.token = self.secret(
-            "iris",
-            "token",
-            &config.iris.token_file,
-            &config.iris.token_env,
-        );
-        self.require(
-            "receipts",
-            "key_file",
-            !config.receipts.key_file.as_os_str().is_empty(),
-        );
+        config.iris.token = self.secret("iris", "token", &config.iris.token_file, &config.iris.token_env);
+        self.require("receipts", "key_file", !config.receipts.key_file.as_os_str().is_empty());
         absolute(&mut config.receipts.key_file);
         let issuer_ok = config.receipts.issuer.starts_with("urn:nld:oin:");
-        self.require(
-            "receipts",
-            "issuer, as in urn:nld:oin:<OIN>:systeem:ketenpoort",
-            issuer_ok,
-        );
+        self.require("receipts", "issuer, as in urn:nld:oin:<OIN>:systeem:ketenpoort", issuer_ok);
         if config.delivery.first_delay > config.delivery.max_delay {
             self.wrong("delivery", "first_delay must not be longer than max_delay");
         }
-        let Pseudonym {
-            key_file, key_env, ..
-        } = &config.pseudonym;
+        let Pseudonym { key_file, key_env, .. } = &config.pseudonym;
         match self.secret("pseudonym", "key", key_file, key_env) {
             Some(key) if key.reveal().len() >= 32 => config.pseudonym.key = key,
             Some(_) => self.wrong("pseudonym", "the key must have at least 32 characters"),
@@ -319,10 +262,7 @@ impl<'t> Loader<'t> {
         let variable = variable.as_ref()?;
         let value = (self.env)(variable);
         if value.is_none() {
-            self.wrong(
-                section,
-                format!("{name}_env: the environment has no {variable}"),
-            );
+            self.wrong(section, format!("{name}_env: the environment has no {variable}"));
         }
         Some(Secret::new(value.unwrap_or_default().trim()))
     }

@@ -82,13 +82,7 @@ impl Pipeline {
             }
         };
         let pseudonym_key = hmac::Key::new(hmac::HMAC_SHA256, pseudonym_key);
-        Ok(Pipeline {
-            catalogue,
-            engine,
-            directory,
-            limits,
-            pseudonym_key,
-        })
+        Ok(Pipeline { catalogue, engine, directory, limits, pseudonym_key })
     }
 
     pub fn mapping_version(&self) -> String {
@@ -104,14 +98,7 @@ impl Pipeline {
     }
 
     pub fn decide(&self, valid: Valid, facts: Option<&Facts>, now: Timestamp) -> Decided {
-        policy::decide(
-            valid,
-            facts,
-            &self.engine,
-            &self.directory,
-            &self.catalogue,
-            now,
-        )
+        policy::decide(valid, facts, &self.engine, &self.directory, &self.catalogue, now)
     }
 
     /// Minimises and translates what was granted. `data` is the case data that a request needs; without it
@@ -136,11 +123,7 @@ impl Pipeline {
     }
 
     /// What is there to be shared: the message itself, or the answer to a request.
-    fn content<'a>(
-        &self,
-        decided: &'a Decided,
-        data: Option<&CaseData>,
-    ) -> Option<std::borrow::Cow<'a, Value>> {
+    fn content<'a>(&self, decided: &'a Decided, data: Option<&CaseData>) -> Option<std::borrow::Cow<'a, Value>> {
         let valid = decided.valid();
         let own = valid.content.reveal_personal_data();
         let Some(answer) = &valid.kind().answer else {
@@ -150,10 +133,7 @@ impl Pipeline {
             return Some(std::borrow::Cow::Owned(Value::Object(Map::new())));
         }
         let today = crate::facts::dutch_day(decided.now);
-        let carried = answer
-            .carry
-            .apply(own, today, &mut CategorySet::default())
-            .ok()?;
+        let carried = answer.carry.apply(own, today, &mut CategorySet::default()).ok()?;
         let mut content = match carried {
             Value::Object(map) => map,
             _ => Map::new(),
@@ -179,14 +159,10 @@ impl Pipeline {
             (None, Some(content)) => minimisation::present(content, shape),
         };
         let (fate, shared, format) = match (&decision.verdict, content) {
-            (Verdict::Refused(reason), _) => {
-                (Fate::End(Outcome::Refused, reason.clone()), nothing, None)
+            (Verdict::Refused(reason), _) => (Fate::End(Outcome::Refused, reason.clone()), nothing, None),
+            (Verdict::AwaitingAssessment(reason), _) => {
+                (Fate::Wait(Outcome::AwaitingAssessment, reason.clone()), nothing, None)
             }
-            (Verdict::AwaitingAssessment(reason), _) => (
-                Fate::Wait(Outcome::AwaitingAssessment, reason.clone()),
-                nothing,
-                None,
-            ),
             (Verdict::FactsMissing, _) | (Verdict::Granted(..), None) => {
                 let reason = Reason::new(Code::FactsUnavailable, Code::FactsUnavailable.hint());
                 (Fate::Wait(Outcome::Retrying, reason), nothing, None)
@@ -219,27 +195,19 @@ impl Pipeline {
         let kind = valid.kind();
         let nothing = CategorySet::EMPTY;
         let Some(mapping) = kind.mapping(&decision.role, &decision.format_name) else {
-            let hint = format!(
-                "there is no mapping `{}` for this type",
-                decision.format_name
-            );
+            let hint = format!("there is no mapping `{}` for this type", decision.format_name);
             let reason = Reason::new(Code::MappingFailed, hint);
             return (Fate::Wait(Outcome::Parked, reason), nothing, None);
         };
         let shape = &kind.forwarded().shape;
-        let minimised = tracing::debug_span!("minimisation")
-            .in_scope(|| minimisation::minimise(content, shape, grant));
-        let sent_kind = kind
-            .answer
-            .as_ref()
-            .map_or(&kind.kind, |answer| &answer.kind);
-        let translated = tracing::debug_span!("translation")
-            .in_scope(|| mapping.translate(&minimised, sent_kind, today));
+        let minimised = tracing::debug_span!("minimisation").in_scope(|| minimisation::minimise(content, shape, grant));
+        let sent_kind = kind.answer.as_ref().map_or(&kind.kind, |answer| &answer.kind);
+        let translated =
+            tracing::debug_span!("translation").in_scope(|| mapping.translate(&minimised, sent_kind, today));
         let format = Some(mapping.format());
         match (translated, address) {
             (Err(problems), _) => {
-                let reason = Reason::new(Code::MappingFailed, Code::MappingFailed.hint())
-                    .with_problems(problems);
+                let reason = Reason::new(Code::MappingFailed, Code::MappingFailed.hint()).with_problems(problems);
                 (Fate::Wait(Outcome::Parked, reason), nothing, format)
             }
             (Ok(translated), _) if translated.shared.is_empty() => {
@@ -250,11 +218,9 @@ impl Pipeline {
                 let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
                 (Fate::Wait(Outcome::Parked, reason), nothing, format)
             }
-            (Ok(translated), Some(address)) => (
-                Fate::Deliver(translated.outgoing, address.clone()),
-                translated.shared,
-                format,
-            ),
+            (Ok(translated), Some(address)) => {
+                (Fate::Deliver(translated.outgoing, address.clone()), translated.shared, format)
+            }
         }
     }
 
@@ -268,9 +234,7 @@ impl Pipeline {
             mac.update(text.as_bytes());
         };
         part(&valid.kind().kind);
-        pointers
-            .iter()
-            .for_each(|pointer| part(valid.text(pointer).unwrap_or_default()));
+        pointers.iter().for_each(|pointer| part(valid.text(pointer).unwrap_or_default()));
         let mut key = [0; 32];
         key.copy_from_slice(mac.sign().as_ref());
         Some(Order { key, sequence })
@@ -279,9 +243,7 @@ impl Pipeline {
 
 fn all_categories(shape: &validation::schema::Shape) -> CategorySet {
     let mut all = CategorySet::EMPTY;
-    shape.leaves("", &mut |_, leaf| {
-        leaf.category.into_iter().for_each(|c| all.insert(c))
-    });
+    shape.leaves("", &mut |_, leaf| leaf.category.into_iter().for_each(|c| all.insert(c)));
     all
 }
 

@@ -63,26 +63,15 @@ pub struct Party {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    Amqp {
-        queue: String,
-    },
-    Webhook {
-        url: String,
-        structured: bool,
-        ca_file: Option<PathBuf>,
-    },
+    Amqp { queue: String },
+    Webhook { url: String, structured: bool, ca_file: Option<PathBuf> },
 }
 
 impl Party {
     /// The endpoint for a role: one that names the role wins over one for all roles.
     pub fn endpoint_for(&self, role: &Role) -> Option<&Endpoint> {
-        let named = self
-            .endpoints
-            .iter()
-            .find(|(roles, _)| roles.contains(role));
-        named
-            .or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty()))
-            .map(|(_, endpoint)| endpoint)
+        let named = self.endpoints.iter().find(|(roles, _)| roles.contains(role));
+        named.or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty())).map(|(_, endpoint)| endpoint)
     }
 
     /// The name of the outbound mapping that this party wants for a type.
@@ -104,10 +93,7 @@ impl Directory {
     /// The party that acts in a role for a municipality.
     pub fn gemeente(&self, code: &str, role: &Role) -> Option<&Arc<Party>> {
         let candidates = self.by_gemeente.get(code)?;
-        candidates
-            .iter()
-            .filter_map(|id| self.parties.get(id))
-            .find(|party| party.roles.contains(role))
+        candidates.iter().filter_map(|id| self.parties.get(id)).find(|party| party.roles.contains(role))
     }
     pub fn role_may_have_bsn(&self, role: &Role) -> bool {
         self.roles.get(role).is_some_and(|entry| entry.bsn)
@@ -121,9 +107,7 @@ impl Directory {
 
     /// The inbound queue of every party that can send: those with a broker user.
     pub fn inbound(&self) -> impl Iterator<Item = (&PartyId, &str)> {
-        self.parties()
-            .filter(|p| !p.users.is_empty())
-            .map(|p| (&p.id, p.inbound.as_str()))
+        self.parties().filter(|p| !p.users.is_empty()).map(|p| (&p.id, p.inbound.as_str()))
     }
 
     /// Every queue that the gateway reads from or writes to.
@@ -134,15 +118,10 @@ impl Directory {
                 all.push(party.inbound.clone());
                 all.push(party.receipts.clone());
             }
-            all.extend(
-                party
-                    .endpoints
-                    .iter()
-                    .filter_map(|(_, endpoint)| match endpoint {
-                        Endpoint::Amqp { queue } => Some(queue.clone()),
-                        Endpoint::Webhook { .. } => None,
-                    }),
-            );
+            all.extend(party.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {
+                Endpoint::Amqp { queue } => Some(queue.clone()),
+                Endpoint::Webhook { .. } => None,
+            }));
         }
         all.sort();
         all.dedup();

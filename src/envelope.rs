@@ -131,36 +131,20 @@ impl Rejection {
     /// Before anything could be read, the bytes themselves are the message's only name.
     fn of(raw: &RawMessage) -> Box<Rejection> {
         let body = raw.body.reveal_personal_data();
-        let queue = raw
-            .queue_of
-            .as_ref()
-            .map_or("unknown", |party| party.as_str());
+        let queue = raw.queue_of.as_ref().map_or("unknown", |party| party.as_str());
         let digest = digest(body);
         let identity = Identity {
             source: format!("queue:{queue}"),
             id: hex(&digest),
             digest,
-            message: MessageRef {
-                r#type: None,
-                source: None,
-                id: None,
-                digest: digest_label(body),
-            },
+            message: MessageRef { r#type: None, source: None, id: None, digest: digest_label(body) },
         };
-        Box::new(Rejection {
-            sender: None,
-            problems: Vec::new(),
-            identity,
-        })
+        Box::new(Rejection { sender: None, problems: Vec::new(), identity })
     }
 
     pub(crate) fn from_envelope(envelope: &Envelope, problems: Vec<Problem>) -> Box<Rejection> {
         let sender = Some(envelope.sender.id.clone());
-        Box::new(Rejection {
-            sender,
-            problems,
-            identity: envelope.identity.clone(),
-        })
+        Box::new(Rejection { sender, problems, identity: envelope.identity.clone() })
     }
 
     pub fn identity(&self) -> Identity {
@@ -170,35 +154,22 @@ impl Rejection {
     fn know(&mut self, context: &BTreeMap<String, String>, data: &[u8]) {
         // An attribute that holds a personal number is not repeated anywhere.
         let get = |name: &str| {
-            let value = context
-                .get(name)
-                .filter(|v| !v.is_empty() && v.len() <= 255)?;
+            let value = context.get(name).filter(|v| !v.is_empty() && v.len() <= 255)?;
             (!crate::validation::formats::holds_bsn(value)).then(|| value.clone())
         };
         let (kind, source, id) = (get("type"), get("source"), get("id"));
         let sequence = context.get("sequence").map_or("", String::as_str);
         let mut whole = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        for part in [
-            kind.as_deref().unwrap_or_default().as_bytes(),
-            sequence.as_bytes(),
-            data,
-        ] {
+        for part in [kind.as_deref().unwrap_or_default().as_bytes(), sequence.as_bytes(), data] {
             whole.update(&(part.len() as u64).to_be_bytes());
             whole.update(part);
         }
-        self.identity
-            .digest
-            .copy_from_slice(whole.finish().as_ref());
+        self.identity.digest.copy_from_slice(whole.finish().as_ref());
         if let (Some(source), Some(id)) = (&source, &id) {
             self.identity.source.clone_from(source);
             self.identity.id.clone_from(id);
         }
-        self.identity.message = MessageRef {
-            r#type: kind,
-            source,
-            id,
-            digest: digest_label(data),
-        };
+        self.identity.message = MessageRef { r#type: kind, source, id, digest: digest_label(data) };
     }
 
     fn because(mut self: Box<Self>, problem: Problem) -> Box<Self> {
@@ -220,10 +191,7 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// As in RFC 9530: `sha-256=:<base64>:`.
 pub fn digest_label(bytes: &[u8]) -> String {
-    format!(
-        "sha-256=:{}:",
-        base64::engine::general_purpose::STANDARD.encode(digest(bytes))
-    )
+    format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest(bytes)))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -38,16 +38,8 @@ pub struct Delivery {
 }
 
 /// Walks the corridor. `facts: None` means that they cannot be had.
-pub fn explain(
-    pipeline: &Pipeline,
-    raw: &RawMessage,
-    facts: Option<&Facts>,
-    now: Timestamp,
-) -> Explanation {
-    let valid = match pipeline
-        .open(raw)
-        .and_then(|envelope| pipeline.validate(envelope, now))
-    {
+pub fn explain(pipeline: &Pipeline, raw: &RawMessage, facts: Option<&Facts>, now: Timestamp) -> Explanation {
+    let valid = match pipeline.open(raw).and_then(|envelope| pipeline.validate(envelope, now)) {
         Ok(valid) => valid,
         Err(rejection) => return rejected(&rejection),
     };
@@ -57,10 +49,7 @@ pub fn explain(
 }
 
 pub fn rejection_reason(rejection: &Rejection) -> Reason {
-    let first = rejection
-        .problems
-        .first()
-        .map_or(crate::code::Code::NotACloudEvent, |p| p.code);
+    let first = rejection.problems.first().map_or(crate::code::Code::NotACloudEvent, |p| p.code);
     Reason::new(first, first.hint()).with_problems(rejection.problems.clone())
 }
 
@@ -85,9 +74,7 @@ fn explained(plan: Plan) -> Explanation {
                     let payload = serde_json::from_slice(&body).unwrap_or_else(|_| text());
                     (Outcome::Delivered, None, Some(payload))
                 }
-                Fate::Wait(outcome, reason) | Fate::End(outcome, reason) => {
-                    (outcome, Some(reason), None)
-                }
+                Fate::Wait(outcome, reason) | Fate::End(outcome, reason) => (outcome, Some(reason), None),
             };
             Delivery {
                 recipient: planned.recipient,
@@ -100,28 +87,16 @@ fn explained(plan: Plan) -> Explanation {
             }
         })
         .collect();
-    Explanation {
-        message: plan.identity.message,
-        outcome: overall(&deliveries),
-        reason: None,
-        deliveries,
-    }
+    Explanation { message: plan.identity.message, outcome: overall(&deliveries), reason: None, deliveries }
 }
 
 /// One word for the whole message: what still needs somebody comes before what is done.
 fn overall(deliveries: &[Delivery]) -> Outcome {
     use Outcome::*;
-    [
-        Parked,
-        AwaitingAssessment,
-        Retrying,
-        Held,
-        Delivered,
-        Refused,
-    ]
-    .into_iter()
-    .find(|outcome| deliveries.iter().any(|d| d.outcome == *outcome))
-    .unwrap_or(Refused)
+    [Parked, AwaitingAssessment, Retrying, Held, Delivered, Refused]
+        .into_iter()
+        .find(|outcome| deliveries.iter().any(|d| d.outcome == *outcome))
+        .unwrap_or(Refused)
 }
 
 impl Explanation {
@@ -136,11 +111,7 @@ impl Explanation {
         }
         for delivery in &self.deliveries {
             let (recipient, role) = (&delivery.recipient, &delivery.role);
-            let _ = writeln!(
-                out,
-                "\n  {recipient} as {role}: {}",
-                delivery.outcome.as_str()
-            );
+            let _ = writeln!(out, "\n  {recipient} as {role}: {}", delivery.outcome.as_str());
             if let Some(reason) = &delivery.reason {
                 reason_lines(&mut out, reason, "     ");
             }
@@ -155,12 +126,7 @@ impl Explanation {
                 );
             }
             for withheld in &delivery.decision.withheld {
-                let _ = writeln!(
-                    out,
-                    "     - {:<18} {}",
-                    withheld.category.as_str(),
-                    withheld.reason
-                );
+                let _ = writeln!(out, "     - {:<18} {}", withheld.category.as_str(), withheld.reason);
             }
             for note in &delivery.decision.notes {
                 let _ = writeln!(out, "     ! {note}");
@@ -181,16 +147,8 @@ impl Explanation {
 }
 
 fn reason_lines(out: &mut String, reason: &Reason, indent: &str) {
-    let _ = writeln!(
-        out,
-        "{indent}{} {}: {}",
-        reason.code, reason.title, reason.detail
-    );
+    let _ = writeln!(out, "{indent}{} {}: {}", reason.code, reason.title, reason.detail);
     for problem in &reason.problems {
-        let _ = writeln!(
-            out,
-            "{indent}  {} {}: {}",
-            problem.code, problem.place, problem.hint
-        );
+        let _ = writeln!(out, "{indent}  {} {}: {}", problem.code, problem.place, problem.hint);
     }
 }

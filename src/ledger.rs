@@ -5,7 +5,10 @@ use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::{Decision, MessageRef, SignedReceipt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::Path;
 use uuid::Uuid;
 
 /// A message taken in, as the ledger records it.
@@ -17,6 +20,8 @@ pub struct NewMessage {
     pub kind: Option<String>,
     pub sender: PartyId,
     pub digest: [u8; 32],
+    /// Known id, other content: recorded as a message of its own, rejected.
+    pub conflict: bool,
     pub received_at: Timestamp,
     /// W3C `traceparent` of the gateway's own span for this message.
     pub traceparent: Option<String>,
@@ -57,17 +62,9 @@ pub enum State {
     Ready(Outgoing),
     /// `Held`, `AwaitingAssessment`, `Retrying` (facts are missing) or `Parked`; looked at again at `again_at`
     /// by running the stored message anew, or by a person.
-    Waiting {
-        outcome: Outcome,
-        reason: Reason,
-        again_at: Option<Timestamp>,
-    },
+    Waiting { outcome: Outcome, reason: Reason, again_at: Option<Timestamp> },
     /// `Refused`, `Rejected`, `Superseded` or `Expired`, with its receipt.
-    Final {
-        outcome: Outcome,
-        reason: Reason,
-        receipt: SignedReceipt,
-    },
+    Final { outcome: Outcome, reason: Reason, receipt: SignedReceipt },
 }
 
 /// The minimised, translated bytes for one recipient.
@@ -78,4 +75,221 @@ pub struct Outgoing {
     pub body: Personal<Vec<u8>>,
     /// `sha-256=:base64:` of the body.
     pub digest: String,
+}
+
+/// A message's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageKey(pub i64);
+
+/// A delivery's row; what an operator calls it by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeliveryKey(pub i64);
+
+impl fmt::Display for DeliveryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a receipt and a later attempt need to know of a message.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub key: MessageKey,
+    pub source: String,
+    pub id: String,
+    pub kind: Option<String>,
+    pub sender: PartyId,
+    pub received_at: Timestamp,
+    pub traceparent: Option<String>,
+    pub order: Option<Order>,
+    pub message_ref: MessageRef,
+    pub policy_version: String,
+    pub mapping_version: String,
+}
+
+#[derive(Clone, Debug)]
+pub enum Accepted {
+    /// Recorded; its ready deliveries are leased to the caller. `deliveries` in the order of the message's own.
+    New { message: MessageKey, deliveries: Vec<DeliveryKey>, receipts: Vec<DueReceipt> },
+    /// Seen before with the same content: the receipts that there are, to be sent again byte for byte.
+    Duplicate { message: MessageKey, receipts: Vec<DueReceipt> },
+    /// Recorded, but a newer one of its series came first: every delivery is superseded and owes a receipt.
+    Superseded { message: MessageKey },
+    /// The same source and id with other content: nothing was recorded.
+    Conflict,
+}
+
+/// A signed receipt on its way to the sender.
+#[derive(Clone, Debug)]
+pub struct DueReceipt {
+    /// The delivery whose receipt it is.
+    pub key: DeliveryKey,
+    pub receipt_id: Uuid,
+    pub to: PartyId,
+    pub jws: SignedReceipt,
+    pub traceparent: Option<String>,
+    pub attempts: u32,
+}
+
+/// A delivery taken up out of the ledger.
+#[derive(Clone, Debug)]
+pub struct Due {
+    pub delivery: DeliveryKey,
+    pub message: Head,
+    pub idempotency_key: Uuid,
+    pub recipient: Option<(PartyId, Role)>,
+    pub decision: Decision,
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub attempts: u32,
+    pub outgoing: Option<Outgoing>,
+    /// Where it must be decided anew: the message as it came in.
+    pub raw: Option<Personal<Vec<u8>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    Scheduled,
+    /// A newer message of the series came meanwhile: it ends here and owes a receipt.
+    Superseded,
+}
+
+/// What waits, per outcome.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    pub outcome: Outcome,
+    pub count: i64,
+    pub oldest: Timestamp,
+}
+
+/// A delivery as an operator sees it; no payload.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Row {
+    pub delivery: i64,
+    pub source: String,
+    pub id: String,
+    pub kind: Option<String>,
+    pub sender: PartyId,
+    pub recipient: Option<PartyId>,
+    pub role: Option<Role>,
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub attempts: u32,
+    pub received_at: Timestamp,
+    pub changed_at: Timestamp,
+    pub again_at: Option<Timestamp>,
+    pub trace_id: Option<String>,
+    pub decision: Decision,
+    pub receipt_id: Option<Uuid>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing may go on until it can be written again.
+    #[error("the ledger cannot be written")]
+    Unavailable,
+    #[error("there is no such row, or it is not in a state for this")]
+    NoSuchRow,
+    #[error("the ledger file is not one of ours, or of a newer version")]
+    Unusable,
+}
+
+/// A handle on the ledger; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Ledger {}
+
+#[allow(unused_variables, clippy::unused_async, clippy::todo)]
+impl Ledger {
+    pub async fn open(path: &Path, max_batch: NonZeroUsize) -> Result<Ledger, Error> {
+        todo!()
+    }
+    pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
+        todo!()
+    }
+    pub async fn delivered(
+        &self,
+        delivery: DeliveryKey,
+        receipt: SignedReceipt,
+        now: Timestamp,
+    ) -> Result<DueReceipt, Error> {
+        todo!()
+    }
+    pub async fn finish(
+        &self,
+        delivery: DeliveryKey,
+        outcome: Outcome,
+        reason: Reason,
+        receipt: SignedReceipt,
+        now: Timestamp,
+    ) -> Result<DueReceipt, Error> {
+        todo!()
+    }
+    pub async fn retry(
+        &self,
+        delivery: DeliveryKey,
+        attempts: u32,
+        next: Timestamp,
+        reason: Reason,
+    ) -> Result<Retry, Error> {
+        todo!()
+    }
+    pub async fn wait(
+        &self,
+        delivery: DeliveryKey,
+        outcome: Outcome,
+        reason: Reason,
+        again_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn make_ready(&self, delivery: DeliveryKey, outgoing: Outgoing, decision: Decision) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn not_addressed(&self, delivery: DeliveryKey) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn claim_due(&self, now: Timestamp, limit: usize, lease: SignedDuration) -> Result<Vec<Due>, Error> {
+        todo!()
+    }
+    pub async fn unreceipted(&self, limit: usize) -> Result<Vec<Due>, Error> {
+        todo!()
+    }
+    pub async fn attach_receipt(&self, delivery: DeliveryKey, receipt: SignedReceipt) -> Result<DueReceipt, Error> {
+        todo!()
+    }
+    pub async fn receipts_due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        lease: SignedDuration,
+    ) -> Result<Vec<DueReceipt>, Error> {
+        todo!()
+    }
+    pub async fn receipt_sent(&self, delivery: DeliveryKey) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn receipt_retry(&self, delivery: DeliveryKey, attempts: u32, next: Timestamp) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn delivery(&self, delivery: DeliveryKey) -> Result<Row, Error> {
+        todo!()
+    }
+    pub async fn list(&self, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>, Error> {
+        todo!()
+    }
+    pub async fn receipt(&self, receipt_id: Uuid) -> Result<Option<SignedReceipt>, Error> {
+        todo!()
+    }
+    pub async fn waiting(&self) -> Result<Vec<Waiting>, Error> {
+        todo!()
+    }
+    pub async fn replay(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
+        todo!()
+    }
+    pub async fn close(&self) {
+        todo!()
+    }
 }

@@ -45,10 +45,7 @@ fn keep(value: &Value, shape: &Shape, grant: &Grant) -> Option<Value> {
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         (Shape::Array(items), Value::Array(values)) => {
-            let kept: Vec<Value> = values
-                .iter()
-                .filter_map(|value| keep(value, items, grant))
-                .collect();
+            let kept: Vec<Value> = values.iter().filter_map(|value| keep(value, items, grant)).collect();
             (!kept.is_empty()).then_some(Value::Array(kept))
         }
         _ => None,
@@ -72,9 +69,7 @@ fn collect(value: &Value, shape: &Shape, found: &mut crate::category::CategorySe
                 }
             }
         }
-        (Shape::Array(items), Value::Array(values)) => {
-            values.iter().for_each(|v| collect(v, items, found))
-        }
+        (Shape::Array(items), Value::Array(values)) => values.iter().for_each(|v| collect(v, items, found)),
         _ => {}
     }
 }

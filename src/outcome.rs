@@ -67,12 +67,7 @@ pub struct Reason {
 
 impl Reason {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Reason {
-            code,
-            title: code.title().to_owned(),
-            detail: detail.into(),
-            problems: Vec::new(),
-        }
+        Reason { code, title: code.title().to_owned(), detail: detail.into(), problems: Vec::new() }
     }
 
     pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
@@ -91,10 +86,6 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(code: Code, place: impl Into<String>, hint: impl Into<String>) -> Self {
-        Problem {
-            code,
-            place: place.into(),
-            hint: hint.into(),
-        }
+        Problem { code, place: place.into(), hint: hint.into() }
     }
 }

@@ -49,9 +49,7 @@ pub struct Oin(String);
 impl Oin {
     pub fn parse(text: &str) -> Option<Oin> {
         let well_formed = text.len() == 20
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+            && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
             && text.bytes().take(8).all(|b| b.is_ascii_digit());
         well_formed.then(|| Oin(text.to_owned()))
     }

@@ -55,8 +55,5 @@ impl Address {
 pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Address> {
     let party = directory.by_id(party)?;
     let endpoint = party.endpoint_for(role)?;
-    Some(Address {
-        party: party.id.clone(),
-        endpoint: endpoint.clone(),
-    })
+    Some(Address { party: party.id.clone(), endpoint: endpoint.clone() })
 }

@@ -17,12 +17,7 @@ pub struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     pub fn new(file: impl Into<String>, text: &'t str, code: Code) -> Self {
-        Reader {
-            file: file.into(),
-            text,
-            code,
-            findings: Vec::new(),
-        }
+        Reader { file: file.into(), text, code, findings: Vec::new() }
     }
 
     pub fn file(&self) -> &str {
@@ -30,38 +25,22 @@ impl<'t> Reader<'t> {
     }
 
     pub fn wrong(&mut self, offset: Option<usize>, place: &str, hint: impl Into<String>) {
-        let line = offset.map(|o| {
-            self.text.as_bytes()[..o.min(self.text.len())]
-                .split(|&b| b == b'\n')
-                .count() as u64
-        });
-        self.findings.push(Finding::new(
-            self.file.clone(),
-            line,
-            Problem::new(self.code, place, hint),
-        ));
+        let line = offset.map(|o| self.text.as_bytes()[..o.min(self.text.len())].split(|&b| b == b'\n').count() as u64);
+        self.findings.push(Finding::new(self.file.clone(), line, Problem::new(self.code, place, hint)));
     }
 
     pub fn document(&mut self) -> Option<DeTable<'t>> {
         match DeTable::parse(self.text) {
             Ok(table) => Some(table.into_inner()),
             Err(error) => {
-                self.wrong(
-                    error.span().map(|s| s.start),
-                    "",
-                    error.message().to_owned(),
-                );
+                self.wrong(error.span().map(|s| s.start), "", error.message().to_owned());
                 None
             }
         }
     }
 
     /// One section into its type. A key that is wrong is reported and left out, and the rest is read on.
-    pub fn section<T: DeserializeOwned>(
-        &mut self,
-        place: &str,
-        value: Spanned<DeValue<'t>>,
-    ) -> Option<T> {
+    pub fn section<T: DeserializeOwned>(&mut self, place: &str, value: Spanned<DeValue<'t>>) -> Option<T> {
         let span = value.span();
         let DeValue::Table(mut table) = value.into_inner() else {
             self.wrong(Some(span.start), place, "must be a table");
@@ -74,16 +53,7 @@ impl<'t> Reader<'t> {
                 Err(error) => error,
             };
             let at = error.span().map_or(span.start, |s| s.start);
-            self.wrong(
-                Some(at),
-                place,
-                error
-                    .message()
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-            );
+            self.wrong(Some(at), place, error.message().lines().next().unwrap_or_default().to_owned());
             let culprit = table
                 .iter()
                 .find(|(key, value)| key.span().contains(&at) || value.span().contains(&at))

@@ -43,12 +43,7 @@ impl Mapping {
         if self.xml.is_some() { "xml" } else { "json" }
     }
 
-    pub fn translate(
-        &self,
-        content: &Minimised,
-        kind: &str,
-        today: Date,
-    ) -> Result<Translated, Vec<Problem>> {
+    pub fn translate(&self, content: &Minimised, kind: &str, today: Date) -> Result<Translated, Vec<Problem>> {
         let mut shared = CategorySet::EMPTY;
         let document = self.rules.apply(content.document(), today, &mut shared)?;
         if let Some(schema) = &self.schema {
@@ -59,10 +54,7 @@ impl Mapping {
         }
         let (content_type, body) = match &self.xml {
             Some((root, namespace)) => ("application/xml", xml::write(&document, root, namespace)),
-            None => (
-                "application/json",
-                serde_json::to_vec(&document).unwrap_or_default(),
-            ),
+            None => ("application/json", serde_json::to_vec(&document).unwrap_or_default()),
         };
         let outgoing = Outgoing {
             kind: kind.to_owned(),

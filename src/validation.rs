@@ -31,11 +31,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            body: 1024 * 1024,
-            xml_depth: 32,
-            xml_elements: 50_000,
-        }
+        Limits { body: 1024 * 1024, xml_depth: 32, xml_elements: 50_000 }
     }
 }
 
@@ -64,10 +60,7 @@ impl Valid {
             let place = pointer.as_ref().and_then(|p| self.text(p));
             place.map(|text| Personal::new(text.to_owned()))
         };
-        Person {
-            bsn: number(&self.kind.bsn),
-            skn: number(&self.kind.skn),
-        }
+        Person { bsn: number(&self.kind.bsn), skn: number(&self.kind.skn) }
     }
 
     pub(crate) fn at(&self, pointer: &Pointer) -> Option<&Value> {
@@ -86,12 +79,7 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<Valid, Box<Rejection>> {
     match content(&envelope, catalogue, limits, dutch_day(now)) {
-        Ok((kind, sender_role, content)) => Ok(Valid {
-            envelope,
-            kind,
-            sender_role,
-            content: Personal::new(content),
-        }),
+        Ok((kind, sender_role, content)) => Ok(Valid { envelope, kind, sender_role, content: Personal::new(content) }),
         Err(problems) => Err(Rejection::from_envelope(&envelope, problems)),
     }
 }
@@ -104,22 +92,10 @@ fn content(
 ) -> Result<(Arc<MessageType>, Role, Value), Vec<Problem>> {
     let one = |problem: Problem| vec![problem];
     let Some(kind) = catalogue.get(envelope.kind()) else {
-        return Err(one(Problem::new(
-            Code::UnknownType,
-            "type",
-            Code::UnknownType.hint(),
-        )));
+        return Err(one(Problem::new(Code::UnknownType, "type", Code::UnknownType.hint())));
     };
-    let Some(role) = kind
-        .from
-        .iter()
-        .find(|role| envelope.sender.roles.contains(role))
-    else {
-        return Err(one(Problem::new(
-            Code::TypeNotAllowed,
-            "type",
-            Code::TypeNotAllowed.hint(),
-        )));
+    let Some(role) = kind.from.iter().find(|role| envelope.sender.roles.contains(role)) else {
+        return Err(one(Problem::new(Code::TypeNotAllowed, "type", Code::TypeNotAllowed.hint())));
     };
     if kind.order.is_some() && envelope.attributes.sequence.is_none() {
         let hint = "this type needs a sequence: a newer notification supersedes an older one";
@@ -131,43 +107,25 @@ fn content(
     if problems.is_empty() {
         problems = consistency(&content, envelope, kind, catalogue, today);
     }
-    if problems.is_empty() {
-        Ok((kind.clone(), role.clone(), content))
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(problems) }
 }
 
 fn document(envelope: &Envelope, kind: &MessageType, limits: &Limits) -> Result<Value, Problem> {
     let data = envelope.data.reveal_personal_data();
-    let content_type = envelope
-        .attributes
-        .data_content_type
-        .as_deref()
-        .unwrap_or_default();
+    let content_type = envelope.attributes.data_content_type.as_deref().unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().trim();
     let expected = match kind.input.format {
         Format::Xml => matches!(content_type, "" | "application/xml" | "text/xml"),
         Format::Json => content_type.is_empty() || content_type.ends_with("json"),
     };
     if !expected {
-        let code = if kind.input.format == Format::Xml {
-            Code::NotXml
-        } else {
-            Code::NotJson
-        };
+        let code = if kind.input.format == Format::Xml { Code::NotXml } else { Code::NotJson };
         return Err(Problem::new(code, "datacontenttype", code.hint()));
     }
     match (&kind.input.partner, kind.input.format) {
         (Some((schema, _)), Format::Xml) => {
             let data = unwrap_text(data);
-            xml::parse(
-                &data,
-                &kind.input.root,
-                &kind.input.namespace,
-                &schema.shape,
-                limits,
-            )
+            xml::parse(&data, &kind.input.root, &kind.input.namespace, &schema.shape, limits)
         }
         _ => json::parse(data),
     }
@@ -204,20 +162,11 @@ fn consistency(
     let mut problems = Vec::new();
     let text = |pointer: &Pointer| at(content, pointer).and_then(Value::as_str);
     for rule in &kind.in_force {
-        let on = rule
-            .on
-            .as_ref()
-            .and_then(text)
-            .and_then(|day| day.parse().ok())
-            .unwrap_or(today);
+        let on = rule.on.as_ref().and_then(text).and_then(|day| day.parse().ok()).unwrap_or(today);
         let (Some(code), Some(table)) = (text(&rule.at), catalogue.tables.get(&rule.table)) else {
             continue;
         };
-        let problem = if rule.table == "gemeenten" {
-            Code::UnknownGemeentecode
-        } else {
-            Code::UnknownCode
-        };
+        let problem = if rule.table == "gemeenten" { Code::UnknownGemeentecode } else { Code::UnknownCode };
         let hint = match table.lookup(code, on) {
             Lookup::Valid(_) => continue,
             Lookup::NotInForce => {
@@ -235,11 +184,7 @@ fn consistency(
     if let Some(pointer) = &kind.own_gemeente
         && text(pointer) != envelope.sender.gemeentecode.as_deref()
     {
-        problems.push(Problem::new(
-            Code::ForeignGemeente,
-            place(pointer),
-            Code::ForeignGemeente.hint(),
-        ));
+        problems.push(Problem::new(Code::ForeignGemeente, place(pointer), Code::ForeignGemeente.hint()));
     }
     problems
 }

@@ -12,54 +12,27 @@ const TYPE_PREFIX: &str = "nl.ketenpoort.";
 
 impl Catalogue {
     pub fn load(sources: &Sources) -> Result<Catalogue, Vec<Finding>> {
-        let mut loader = Loader {
-            sources,
-            findings: Vec::new(),
-            tables: Tables::new(),
-        };
+        let mut loader = Loader { sources, findings: Vec::new(), tables: Tables::new() };
         loader.load_tables();
-        let names: Vec<&str> = sources
-            .mappings
-            .keys()
-            .filter_map(|file| file.strip_suffix("/message.yaml"))
-            .collect();
+        let names: Vec<&str> = sources.mappings.keys().filter_map(|file| file.strip_suffix("/message.yaml")).collect();
         let mut types = BTreeMap::new();
         for name in names {
             let Some(message) = loader.message(name) else {
                 continue;
             };
             let file = format!("mappings/{name}/message.yaml");
-            if types
-                .insert(message.kind.clone(), Arc::new(message))
-                .is_some()
-            {
-                loader.wrong(
-                    &file,
-                    None,
-                    Code::MappingInvalid,
-                    "type",
-                    "two files describe this type",
-                );
+            if types.insert(message.kind.clone(), Arc::new(message)).is_some() {
+                loader.wrong(&file, None, Code::MappingInvalid, "type", "two files describe this type");
             }
         }
         if types.is_empty() && loader.findings.is_empty() {
-            loader.wrong(
-                "mappings",
-                None,
-                Code::MappingInvalid,
-                "",
-                "there is no message.yaml in here",
-            );
+            loader.wrong("mappings", None, Code::MappingInvalid, "", "there is no message.yaml in here");
         }
         if !loader.findings.is_empty() {
             return Err(loader.findings);
         }
         let version = sources::version(sources.schemas.iter().chain(&sources.mappings));
-        Ok(Catalogue {
-            types,
-            tables: loader.tables,
-            version,
-        })
+        Ok(Catalogue { types, tables: loader.tables, version })
     }
 }
 
@@ -70,24 +43,13 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    fn wrong(
-        &mut self,
-        file: &str,
-        line: Option<u64>,
-        code: Code,
-        place: &str,
-        hint: impl Into<String>,
-    ) {
-        self.findings
-            .push(Finding::new(file, line, Problem::new(code, place, hint)));
+    fn wrong(&mut self, file: &str, line: Option<u64>, code: Code, place: &str, hint: impl Into<String>) {
+        self.findings.push(Finding::new(file, line, Problem::new(code, place, hint)));
     }
 
     fn load_tables(&mut self) {
         for (file, text) in &self.sources.mappings {
-            let Some(name) = file
-                .strip_prefix("codes/")
-                .and_then(|f| f.strip_suffix(".csv"))
-            else {
+            let Some(name) = file.strip_prefix("codes/").and_then(|f| f.strip_suffix(".csv")) else {
                 continue;
             };
             match Table::load(name, text) {
@@ -96,11 +58,7 @@ impl Loader<'_> {
                 }
                 Err(problems) => {
                     let file = format!("mappings/{file}");
-                    self.findings.extend(
-                        problems
-                            .into_iter()
-                            .map(|p| Finding::new(file.clone(), None, p)),
-                    );
+                    self.findings.extend(problems.into_iter().map(|p| Finding::new(file.clone(), None, p)));
                 }
             }
         }
@@ -109,18 +67,9 @@ impl Loader<'_> {
     fn message(&mut self, name: &str) -> Option<MessageType> {
         let file = format!("mappings/{name}/message.yaml");
         let spec: MessageSpec = self.yaml(&file, &format!("{name}/message.yaml"))?;
-        let short = spec
-            .r#type
-            .strip_prefix(TYPE_PREFIX)
-            .unwrap_or(&spec.r#type);
+        let short = spec.r#type.strip_prefix(TYPE_PREFIX).unwrap_or(&spec.r#type);
         if short != name {
-            self.wrong(
-                &file,
-                None,
-                Code::MappingInvalid,
-                "type",
-                "the folder must be named after the type",
-            );
+            self.wrong(&file, None, Code::MappingInvalid, "type", "the folder must be named after the type");
         }
         let canonical = self.canonical(&file, &spec.canonical)?;
         let answer = match &spec.answer {
@@ -128,42 +77,20 @@ impl Loader<'_> {
             None => None,
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
-        let mut pointers = Pointers {
-            loader: self,
-            file: &file,
-            shape: &canonical.shape,
-        };
+        let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
         let message = MessageType {
-            name: short
-                .rsplit_once(".v")
-                .map_or(short, |(name, _)| name)
-                .to_owned(),
+            name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
-            from: spec
-                .from
-                .iter()
-                .map(|role| Role::new(role.as_str()))
-                .collect(),
+            from: spec.from.iter().map(|role| Role::new(role.as_str())).collect(),
             bsn: pointers.optional(spec.person.bsn.as_deref()),
             skn: pointers.optional(spec.person.skn.as_deref()),
-            order: spec
-                .order
-                .as_ref()
-                .map(|o| o.key.iter().filter_map(|p| pointers.get(p)).collect()),
+            order: spec.order.as_ref().map(|o| o.key.iter().filter_map(|p| pointers.get(p)).collect()),
             in_force: pointers.in_force(&spec),
             checks: pointers.checks(&spec),
             own_gemeente: pointers.optional(spec.own_gemeente.as_deref()),
             request: pointers.request(&spec),
-            conditions: spec
-                .conditions
-                .iter()
-                .filter_map(|c| pointers.condition(c))
-                .collect(),
-            recipients: spec
-                .recipients
-                .iter()
-                .filter_map(|r| pointers.recipient(r))
-                .collect(),
+            conditions: spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect(),
+            recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
             kind: spec.r#type,
             input,
             canonical,
@@ -172,35 +99,19 @@ impl Loader<'_> {
         };
         let out = self.out_mappings(name, message.forwarded());
         if out.is_empty() {
-            self.wrong(
-                &file,
-                None,
-                Code::MappingInvalid,
-                "",
-                "there is no out.<format>.yaml beside it",
-            );
+            self.wrong(&file, None, Code::MappingInvalid, "", "there is no out.<format>.yaml beside it");
         }
         Some(MessageType { out, ..message })
     }
 
-    fn answer(
-        &mut self,
-        file: &str,
-        spec: &definition::AnswerSpec,
-        request: &Schema,
-    ) -> Option<Answer> {
+    fn answer(&mut self, file: &str, spec: &definition::AnswerSpec, request: &Schema) -> Option<Answer> {
         let canonical = self.canonical(file, &spec.canonical)?;
         let carry = self.rules(file, &spec.carry, &request.shape, Some(&canonical.shape));
         if !carry.categories().is_empty() {
-            let hint =
-                "only bookkeeping (x-stuurgegeven) of a request may be carried into its answer";
+            let hint = "only bookkeeping (x-stuurgegeven) of a request may be carried into its answer";
             self.wrong(file, None, Code::MappingInvalid, "answer/carry", hint);
         }
-        Some(Answer {
-            kind: spec.r#type.clone(),
-            canonical,
-            carry,
-        })
+        Some(Answer { kind: spec.r#type.clone(), canonical, carry })
     }
 
     fn input(&mut self, file: &str, spec: &InSpec, canonical: &Schema) -> Option<Input> {
@@ -212,13 +123,7 @@ impl Loader<'_> {
             }
             (None, None) => None,
             _ => {
-                self.wrong(
-                    file,
-                    None,
-                    Code::MappingInvalid,
-                    "in",
-                    "give `schema` and `rules` together",
-                );
+                self.wrong(file, None, Code::MappingInvalid, "in", "give `schema` and `rules` together");
                 return None;
             }
         };
@@ -242,10 +147,7 @@ impl Loader<'_> {
             .filter(|f| f.starts_with(&prefix) && f.ends_with(".yaml"))
             .cloned()
             .collect();
-        files
-            .iter()
-            .filter_map(|path| self.out_mapping(path, &prefix, forwarded))
-            .collect()
+        files.iter().filter_map(|path| self.out_mapping(path, &prefix, forwarded)).collect()
     }
 
     fn out_mapping(&mut self, path: &str, prefix: &str, forwarded: &Schema) -> Option<OutMapping> {
@@ -260,12 +162,7 @@ impl Loader<'_> {
             Some(schema) => Some(self.schema(&file, schema)?),
             None => None,
         };
-        let rules = self.rules(
-            &file,
-            &spec.rules,
-            &forwarded.shape,
-            schema.as_ref().map(|s| &s.shape),
-        );
+        let rules = self.rules(&file, &spec.rules, &forwarded.shape, schema.as_ref().map(|s| &s.shape));
         let xml = match (spec.format, spec.root, spec.namespace) {
             (Format::Json, None, None) => None,
             (Format::Xml, Some(root), Some(namespace)) => Some((root, namespace)),
@@ -276,29 +173,15 @@ impl Loader<'_> {
             }
         };
         let never = ["slachtoffer", "netwerk", "sociaal"];
-        for category in rules
-            .categories()
-            .iter()
-            .filter(|c| never.contains(&c.as_str()))
-        {
+        for category in rules.categories().iter().filter(|c| never.contains(&c.as_str())) {
             let hint = format!("reads a field of `{category}`, which never leaves");
             self.wrong(&file, None, Code::MappingInvalid, "rules", hint);
         }
         let mapping = Mapping::new(rules, xml, schema);
-        Some(OutMapping {
-            role,
-            format_name: format_name.to_owned(),
-            mapping,
-        })
+        Some(OutMapping { role, format_name: format_name.to_owned(), mapping })
     }
 
-    fn rules(
-        &mut self,
-        file: &str,
-        specs: &[RuleSpec],
-        source: &Shape,
-        target: Option<&Shape>,
-    ) -> Rules {
+    fn rules(&mut self, file: &str, specs: &[RuleSpec], source: &Shape, target: Option<&Shape>) -> Rules {
         let mut problems = Vec::new();
         let rules = Rules::compile(specs, source, target, &self.tables, &mut problems);
         for RuleProblem { line, hint } in problems {
@@ -310,30 +193,19 @@ impl Loader<'_> {
     fn canonical(&mut self, file: &str, path: &str) -> Option<Schema> {
         let schema = self.schema(file, path)?;
         let problems = schema.category_problems();
-        self.findings.extend(
-            problems
-                .into_iter()
-                .map(|p| Finding::new(format!("schemas/{path}"), None, p)),
-        );
+        self.findings.extend(problems.into_iter().map(|p| Finding::new(format!("schemas/{path}"), None, p)));
         Some(schema)
     }
 
     fn schema(&mut self, file: &str, path: &str) -> Option<Schema> {
         let Some(text) = self.sources.schemas.get(path) else {
-            self.wrong(
-                file,
-                None,
-                Code::MappingInvalid,
-                "schema",
-                format!("there is no file schemas/{path}"),
-            );
+            self.wrong(file, None, Code::MappingInvalid, "schema", format!("there is no file schemas/{path}"));
             return None;
         };
         match Schema::compile(text) {
             Ok(schema) => Some(schema),
             Err(problem) => {
-                self.findings
-                    .push(Finding::new(format!("schemas/{path}"), None, problem));
+                self.findings.push(Finding::new(format!("schemas/{path}"), None, problem));
                 None
             }
         }
@@ -374,8 +246,7 @@ impl Pointers<'_, '_> {
     }
 
     fn wrong(&mut self, hint: impl Into<String>) {
-        self.loader
-            .wrong(self.file, None, Code::MappingInvalid, "", hint);
+        self.loader.wrong(self.file, None, Code::MappingInvalid, "", hint);
     }
 
     fn table(&mut self, name: &str) {
@@ -389,11 +260,7 @@ impl Pointers<'_, '_> {
         for table in &spec.tables {
             self.table(&table.table);
             let on = self.optional(table.on.as_deref());
-            all.extend(self.get(&table.at).map(|at| InForce {
-                at,
-                table: table.table.clone(),
-                on,
-            }));
+            all.extend(self.get(&table.at).map(|at| InForce { at, table: table.table.clone(), on }));
         }
         all
     }
@@ -402,26 +269,17 @@ impl Pointers<'_, '_> {
         let mut all = Vec::new();
         for check in &spec.checks {
             let rule = match (&check.not_before, &check.equal, &check.one_of_present) {
-                (Some([a, b]), None, None) => self
-                    .get(a)
-                    .zip(self.get(b))
-                    .map(|(a, b)| CheckRule::NotBefore(a, b)),
-                (None, Some([a, b]), None) => self
-                    .get(a)
-                    .zip(self.get(b))
-                    .map(|(a, b)| CheckRule::Equal(a, b)),
-                (None, None, Some(places)) => Some(CheckRule::OneOfPresent(
-                    places.iter().filter_map(|p| self.get(p)).collect(),
-                )),
+                (Some([a, b]), None, None) => self.get(a).zip(self.get(b)).map(|(a, b)| CheckRule::NotBefore(a, b)),
+                (None, Some([a, b]), None) => self.get(a).zip(self.get(b)).map(|(a, b)| CheckRule::Equal(a, b)),
+                (None, None, Some(places)) => {
+                    Some(CheckRule::OneOfPresent(places.iter().filter_map(|p| self.get(p)).collect()))
+                }
                 _ => {
                     self.wrong("a check is exactly one of not_before, equal and one_of_present");
                     None
                 }
             };
-            all.extend(rule.map(|rule| Check {
-                rule,
-                hint: check.hint.clone(),
-            }));
+            all.extend(rule.map(|rule| Check { rule, hint: check.hint.clone() }));
         }
         all
     }
@@ -440,11 +298,7 @@ impl Pointers<'_, '_> {
     fn condition(&mut self, spec: &ConditionSpec) -> Option<Condition> {
         let name = Arc::from(spec.name.as_str());
         if let Some(place) = &spec.exists {
-            return self.get(place).map(|at| Condition {
-                name,
-                at,
-                test: Test::Exists,
-            });
+            return self.get(place).map(|at| Condition { name, at, test: Test::Exists });
         }
         let tests = [
             spec.one_of.clone().map(Test::OneOf),
@@ -454,9 +308,7 @@ impl Pointers<'_, '_> {
         ];
         let mut tests = tests.into_iter().flatten();
         let (Some(test), None, Some(at)) = (tests.next(), tests.next(), &spec.at) else {
-            self.wrong(format!(
-                "condition `{name}` is `exists`, or `at` with exactly one test"
-            ));
+            self.wrong(format!("condition `{name}` is `exists`, or `at` with exactly one test"));
             return None;
         };
         if let Test::InTable(table) = &test {
@@ -470,23 +322,15 @@ impl Pointers<'_, '_> {
             (Some(place), None, None, None) => Who::Gemeente(self.get(place)?),
             (None, Some(party), None, None) if party == "sender" => Who::Sender,
             (None, Some(party), None, None) => Who::Party(party.clone()),
-            (None, None, Some(list), Some(oin)) => Who::Each {
-                list: self.get(list)?,
-                oin: tokens(oin).map_err(|hint| self.wrong(hint)).ok()?,
-            },
+            (None, None, Some(list), Some(oin)) => {
+                Who::Each { list: self.get(list)?, oin: tokens(oin).map_err(|hint| self.wrong(hint)).ok()? }
+            }
             _ => {
-                self.wrong(
-                    "a recipient is exactly one of `gemeente`, `party`, and `each` with `oin`",
-                );
+                self.wrong("a recipient is exactly one of `gemeente`, `party`, and `each` with `oin`");
                 return None;
             }
         };
         let role = Role::new(spec.role.as_str());
-        Some(RecipientRule {
-            role,
-            who,
-            given: spec.given.clone(),
-            when: spec.when,
-        })
+        Some(RecipientRule { role, who, given: spec.given.clone(), when: spec.when })
     }
 }

@@ -24,11 +24,7 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(file: impl Into<String>, line: Option<u64>, problem: Problem) -> Self {
-        Finding {
-            file: file.into(),
-            line,
-            problem,
-        }
+        Finding { file: file.into(), line, problem }
     }
 }
 
@@ -54,32 +50,16 @@ impl Sources {
             let mut files = BTreeMap::new();
             if let Err(error) = read_folder(root, root, endings, &mut files) {
                 let place = root.display().to_string();
-                findings.push(Finding::new(
-                    place,
-                    None,
-                    Problem::new(code, "", error.to_string()),
-                ));
+                findings.push(Finding::new(place, None, Problem::new(code, "", error.to_string())));
             }
             files
         };
         let sources = Sources {
             schemas: folder(schemas, Code::SchemaInvalid, &["json"]),
-            policies: folder(
-                policies,
-                Code::PolicyInvalid,
-                &["cedar", "cedarschema", "yaml"],
-            ),
-            mappings: folder(
-                mappings,
-                Code::MappingInvalid,
-                &["yaml", "csv", "xml", "json", "txt"],
-            ),
+            policies: folder(policies, Code::PolicyInvalid, &["cedar", "cedarschema", "yaml"]),
+            mappings: folder(mappings, Code::MappingInvalid, &["yaml", "csv", "xml", "json", "txt"]),
         };
-        if findings.is_empty() {
-            Ok(sources)
-        } else {
-            Err(findings)
-        }
+        if findings.is_empty() { Ok(sources) } else { Err(findings) }
     }
 }
 
@@ -95,16 +75,9 @@ fn read_folder(
             read_folder(root, &path, endings, files)?;
             continue;
         }
-        let ending = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default();
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if endings.contains(&ending) {
-            let name = path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .to_string_lossy()
-                .replace('\\', "/");
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             files.insert(name, std::fs::read_to_string(&path)?);
         }
     }
@@ -120,8 +93,5 @@ pub fn version<'a>(files: impl IntoIterator<Item = (&'a String, &'a String)>) ->
             context.update(part.as_bytes());
         }
     }
-    context.finish().as_ref()[..6]
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    context.finish().as_ref()[..6].iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -35,11 +35,7 @@ pub fn run(args: Args) -> u8 {
             println!("{} findings; {passed} cases passed", findings.len());
         }
     }
-    if findings.is_empty() {
-        exit::OK
-    } else {
-        exit::CONFIG
-    }
+    if findings.is_empty() { exit::OK } else { exit::CONFIG }
 }
 
 fn summary(pipeline: &Pipeline) -> String {
@@ -55,19 +51,8 @@ fn summary(pipeline: &Pipeline) -> String {
 /// The files as the configuration names them, or as named one by one.
 pub fn load(args: &FilesArgs) -> Result<(Sources, Pipeline), Vec<Finding>> {
     let env = |name: &str| std::env::var(name).ok();
-    let named = [
-        &args.schemas,
-        &args.policies,
-        &args.mappings,
-        &args.partners,
-    ];
-    if let [
-        Some(schemas),
-        Some(policies),
-        Some(mappings),
-        Some(partners),
-    ] = named
-    {
+    let named = [&args.schemas, &args.policies, &args.mappings, &args.partners];
+    if let [Some(schemas), Some(policies), Some(mappings), Some(partners)] = named {
         let directory = Directory::read(partners);
         let sources = Sources::read(schemas, policies, mappings);
         return assemble(sources, directory, Limits::default(), &[0; 32]);
@@ -83,12 +68,7 @@ pub fn load(args: &FilesArgs) -> Result<(Sources, Pipeline), Vec<Finding>> {
         &of(&args.policies, &files.policies),
         &of(&args.mappings, &files.mappings),
     );
-    assemble(
-        sources,
-        directory,
-        config.limits.limits(),
-        config.pseudonym.key.reveal().as_bytes(),
-    )
+    assemble(sources, directory, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())
 }
 
 fn assemble(
@@ -102,10 +82,6 @@ fn assemble(
             let pipeline = Pipeline::load(&sources, Arc::new(directory), limits, key)?;
             Ok((sources, pipeline))
         }
-        (sources, directory) => Err([sources.err(), directory.err()]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .collect()),
+        (sources, directory) => Err([sources.err(), directory.err()].into_iter().flatten().flatten().collect()),
     }
 }

@@ -55,47 +55,26 @@ pub fn run(args: Args) -> u8 {
             return exit::INPUT;
         }
     };
-    let explained = explain(
-        &pipeline,
-        &raw,
-        facts.as_ref(),
-        args.now.unwrap_or_else(Timestamp::now),
-    );
+    let explained = explain(&pipeline, &raw, facts.as_ref(), args.now.unwrap_or_else(Timestamp::now));
     if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&explained).unwrap_or_default()
-        );
+        println!("{}", serde_json::to_string_pretty(&explained).unwrap_or_default());
     } else {
         print!("{}", explained.for_a_person());
     }
-    if explained.outcome == Outcome::Rejected {
-        exit::INPUT
-    } else {
-        exit::OK
-    }
+    if explained.outcome == Outcome::Rejected { exit::INPUT } else { exit::OK }
 }
 
 fn message(args: &Args, pipeline: &Pipeline) -> Result<RawMessage, String> {
     let body = std::fs::read(&args.file).map_err(|e| format!("{}: {e}", args.file.display()))?;
     if let Some(kind) = &args.r#type {
-        let from = args
-            .from
-            .as_deref()
-            .ok_or("with --type, say who sends it: --from PARTY")?;
+        let from = args.from.as_deref().ok_or("with --type, say who sends it: --from PARTY")?;
         return raw_message(pipeline, from, kind, body, &BTreeMap::new());
     }
     let event: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-    let oin = event["source"]
-        .as_str()
-        .and_then(|s| s.strip_prefix("urn:nld:oin:")?.split(':').next());
-    let by_source = oin
-        .and_then(Oin::parse)
-        .and_then(|oin| pipeline.directory.by_oin(&oin));
+    let oin = event["source"].as_str().and_then(|s| s.strip_prefix("urn:nld:oin:")?.split(':').next());
+    let by_source = oin.and_then(Oin::parse).and_then(|oin| pipeline.directory.by_oin(&oin));
     let party = match &args.from {
-        Some(id) => pipeline
-            .directory
-            .by_id(&crate::party::PartyId::new(id.as_str())),
+        Some(id) => pipeline.directory.by_id(&crate::party::PartyId::new(id.as_str())),
         None => by_source,
     };
     let user = party.and_then(|party| party.users.first().cloned());
@@ -111,7 +90,6 @@ fn message(args: &Args, pipeline: &Pipeline) -> Result<RawMessage, String> {
 fn facts(path: Option<&Path>) -> Result<Option<Facts>, String> {
     let Some(path) = path else { return Ok(None) };
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let facts = serde_json::from_str(&text)
-        .map_err(|e| format!("{}: line {}", path.display(), e.line()))?;
+    let facts = serde_json::from_str(&text).map_err(|e| format!("{}: line {}", path.display(), e.line()))?;
     Ok(Some(facts))
 }

@@ -21,20 +21,14 @@ fn load(text: &str) -> Result<Config, Vec<Finding>> {
 fn a_small_file_is_enough_and_paths_are_relative_to_it() {
     let config = load(GOOD).unwrap();
     assert_eq!(config.broker.prefetch.get(), 256);
-    assert_eq!(
-        config.receipts.key_file,
-        Path::new("/etc/ketenpoort/receipt.pem")
-    );
+    assert_eq!(config.receipts.key_file, Path::new("/etc/ketenpoort/receipt.pem"));
     assert_eq!(config.files.schemas, Path::new("/etc/ketenpoort/schemas"));
 }
 
 #[test]
 fn no_secret_is_printed() {
     let printed = format!("{:?}", load(GOOD).unwrap());
-    assert!(
-        !printed.contains("hunter2") && !printed.contains(&"k".repeat(32)),
-        "{printed}"
-    );
+    assert!(!printed.contains("hunter2") && !printed.contains(&"k".repeat(32)), "{printed}");
 }
 
 #[test]
@@ -52,11 +46,7 @@ first_delay = "2h"
 max_delay = "1h"
 [wrong]
 "#;
-    let found: Vec<_> = load(text)
-        .unwrap_err()
-        .iter()
-        .map(|f| (f.line, f.problem.place.clone()))
-        .collect();
+    let found: Vec<_> = load(text).unwrap_err().iter().map(|f| (f.line, f.problem.place.clone())).collect();
     let section = |line, place: &str| (line, place.to_owned());
     let expected = [
         section(Some(4), "broker"),

@@ -19,15 +19,10 @@ impl Duration {
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = String::deserialize(d)?;
-        let millis = number_and_unit(
-            &text,
-            &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)],
-        );
+        let millis = number_and_unit(&text, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]);
         match millis {
             Some(millis @ 1..) => Ok(Duration(std::time::Duration::from_millis(millis))),
-            _ => Err(D::Error::custom(
-                "a duration above zero, as in \"500ms\", \"10s\", \"15m\" or \"1h\"",
-            )),
+            _ => Err(D::Error::custom("a duration above zero, as in \"500ms\", \"10s\", \"15m\" or \"1h\"")),
         }
     }
 }
@@ -42,23 +37,16 @@ impl<'de> Deserialize<'de> for Size {
         let bytes = number_and_unit(&text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("B", 1)]);
         match bytes.and_then(|b| usize::try_from(b).ok()) {
             Some(bytes @ 1..) => Ok(Size(bytes)),
-            _ => Err(D::Error::custom(
-                "a size above zero, as in \"64 KiB\" or \"1 MiB\"",
-            )),
+            _ => Err(D::Error::custom("a size above zero, as in \"64 KiB\" or \"1 MiB\"")),
         }
     }
 }
 
 fn number_and_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (unit, factor) = units.iter().find(|(unit, _)| {
-        text.strip_suffix(unit)
-            .is_some_and(|rest| rest.trim_end().bytes().all(|b| b.is_ascii_digit()))
+        text.strip_suffix(unit).is_some_and(|rest| rest.trim_end().bytes().all(|b| b.is_ascii_digit()))
     })?;
-    text.strip_suffix(unit)?
-        .trim_end()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(*factor)
+    text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 /// From 0 to 1.
@@ -75,11 +63,7 @@ impl Ratio {
 impl<'de> Deserialize<'de> for Ratio {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let ratio = f64::deserialize(d)?;
-        if (0.0..=1.0).contains(&ratio) {
-            Ok(Ratio(ratio))
-        } else {
-            Err(D::Error::custom("a number from 0 to 1"))
-        }
+        if (0.0..=1.0).contains(&ratio) { Ok(Ratio(ratio)) } else { Err(D::Error::custom("a number from 0 to 1")) }
     }
 }
 

@@ -91,11 +91,7 @@ impl Directory {
         for entry in std::fs::read_dir(folder).map_err(io)? {
             let path = entry.map_err(io)?.path();
             if path.extension().is_some_and(|e| e == "toml") {
-                let name = path
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned();
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 files.insert(name, std::fs::read_to_string(&path).map_err(io)?);
             }
         }
@@ -139,26 +135,14 @@ impl Directory {
         for (file, party, role) in used {
             if !directory.roles.contains_key(&role) {
                 let hint = format!("unknown role `{role}`: describe it in a [[role]]");
-                findings.push(Finding::new(
-                    file,
-                    None,
-                    Problem::new(Code::DirectoryInvalid, party, hint),
-                ));
+                findings.push(Finding::new(file, None, Problem::new(Code::DirectoryInvalid, party, hint)));
             }
         }
         if directory.parties.is_empty() && findings.is_empty() {
             let hint = "there is no [[party]]";
-            findings.push(Finding::new(
-                "partners",
-                None,
-                Problem::new(Code::DirectoryInvalid, "", hint),
-            ));
+            findings.push(Finding::new("partners", None, Problem::new(Code::DirectoryInvalid, "", hint)));
         }
-        if findings.is_empty() {
-            Ok(directory)
-        } else {
-            Err(findings)
-        }
+        if findings.is_empty() { Ok(directory) } else { Err(findings) }
     }
 
     fn add_role<'t>(&mut self, reader: &mut Reader<'t>, item: Spanned<DeValue<'t>>) {
@@ -166,29 +150,17 @@ impl Directory {
         let Some(spec) = reader.section::<RoleSpec>("role", item) else {
             return;
         };
-        let entry = RoleEntry {
-            bsn: spec.bsn,
-            ground: spec.ground,
-            status: spec.status,
-        };
+        let entry = RoleEntry { bsn: spec.bsn, ground: spec.ground, status: spec.status };
         if entry.bsn && entry.ground.is_empty() {
             reader.wrong(Some(at), &spec.name, "bsn = true needs the legal `ground`");
         }
-        if self
-            .roles
-            .insert(Role::new(spec.name.as_str()), entry)
-            .is_some()
-        {
+        if self.roles.insert(Role::new(spec.name.as_str()), entry).is_some() {
             reader.wrong(Some(at), &spec.name, "this role is described twice");
         }
     }
 
     /// Answers the roles it names, to be checked once all files are read.
-    fn add_party<'t>(
-        &mut self,
-        reader: &mut Reader<'t>,
-        item: Spanned<DeValue<'t>>,
-    ) -> Vec<(String, String, Role)> {
+    fn add_party<'t>(&mut self, reader: &mut Reader<'t>, item: Spanned<DeValue<'t>>) -> Vec<(String, String, Role)> {
         let at = item.span().start;
         let Some(spec) = reader.section::<PartySpec>("party", item) else {
             return Vec::new();
@@ -200,26 +172,14 @@ impl Directory {
         if oin.is_none() {
             wrong("oin must have twenty positions, the first eight digits".to_owned());
         }
-        if spec
-            .wgs
-            .as_deref()
-            .is_some_and(|wgs| !WGS_KINDS.contains(&wgs))
-        {
+        if spec.wgs.as_deref().is_some_and(|wgs| !WGS_KINDS.contains(&wgs)) {
             wrong(format!("wgs must be one of {}", WGS_KINDS.join(", ")));
         }
-        if spec
-            .gemeentecode
-            .as_deref()
-            .is_some_and(|code| !is_gemeentecode(code))
-        {
+        if spec.gemeentecode.as_deref().is_some_and(|code| !is_gemeentecode(code)) {
             wrong("gemeentecode must have four digits".to_owned());
         }
         let dotted = spec.id.replace(':', ".");
-        let endpoints = spec
-            .endpoint
-            .into_iter()
-            .filter_map(|e| endpoint(e, &dotted, &mut wrong))
-            .collect();
+        let endpoints = spec.endpoint.into_iter().filter_map(|e| endpoint(e, &dotted, &mut wrong)).collect();
         let id = PartyId::new(spec.id.as_str());
         for user in &spec.users {
             if self.by_user.insert(user.clone(), id.clone()).is_some() {
@@ -231,16 +191,10 @@ impl Directory {
             wrong("another party has this oin".to_owned());
         }
         if let Some(code) = &spec.gemeentecode {
-            self.by_gemeente
-                .entry(code.clone())
-                .or_default()
-                .push(id.clone());
+            self.by_gemeente.entry(code.clone()).or_default().push(id.clone());
         }
         let roles: Vec<Role> = spec.roles.iter().map(|r| Role::new(r.as_str())).collect();
-        let used = roles
-            .iter()
-            .map(|role| (file.clone(), label.clone(), role.clone()))
-            .collect();
+        let used = roles.iter().map(|role| (file.clone(), label.clone(), role.clone())).collect();
         let party = Party {
             id: id.clone(),
             name: spec.name,
@@ -249,12 +203,8 @@ impl Directory {
             roles,
             gemeentecode: spec.gemeentecode,
             wgs: spec.wgs,
-            inbound: spec
-                .inbound
-                .unwrap_or_else(|| format!("ketenpoort.in.{dotted}")),
-            receipts: spec
-                .receipts
-                .unwrap_or_else(|| format!("ketenpoort.receipts.{dotted}")),
+            inbound: spec.inbound.unwrap_or_else(|| format!("ketenpoort.in.{dotted}")),
+            receipts: spec.receipts.unwrap_or_else(|| format!("ketenpoort.receipts.{dotted}")),
             endpoints,
             formats: spec.formats,
         };
@@ -265,21 +215,15 @@ impl Directory {
     }
 }
 
-fn endpoint(
-    spec: EndpointSpec,
-    dotted: &str,
-    wrong: &mut impl FnMut(String),
-) -> Option<(Vec<Role>, Endpoint)> {
+fn endpoint(spec: EndpointSpec, dotted: &str, wrong: &mut impl FnMut(String)) -> Option<(Vec<Role>, Endpoint)> {
     let roles = spec.roles.iter().map(|r| Role::new(r.as_str())).collect();
     let endpoint = match (spec.kind, spec.queue, spec.url) {
-        (Kind::Amqp, queue, None) => Endpoint::Amqp {
-            queue: queue.unwrap_or_else(|| format!("ketenpoort.out.{dotted}")),
-        },
-        (Kind::Webhook, None, Some(url)) if is_allowed_url(&url) => Endpoint::Webhook {
-            url,
-            structured: spec.mode == Mode::Structured,
-            ca_file: spec.ca_file,
-        },
+        (Kind::Amqp, queue, None) => {
+            Endpoint::Amqp { queue: queue.unwrap_or_else(|| format!("ketenpoort.out.{dotted}")) }
+        }
+        (Kind::Webhook, None, Some(url)) if is_allowed_url(&url) => {
+            Endpoint::Webhook { url, structured: spec.mode == Mode::Structured, ca_file: spec.ca_file }
+        }
         (Kind::Webhook, None, Some(_)) => {
             wrong("a webhook url is https:// (http:// only for 127.0.0.1)".to_owned());
             return None;

@@ -14,17 +14,10 @@ const STRUCTURED: &str = "application/cloudevents";
 const PREFIXES: [&str; 3] = ["cloudEvents_", "cloudEvents:", "ce-"];
 
 /// Reads and proves; on failure the rejection says as much about the message as could be known.
-pub fn open(
-    raw: &RawMessage,
-    directory: &Directory,
-    max_body: usize,
-) -> Result<Envelope, Box<Rejection>> {
+pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<Envelope, Box<Rejection>> {
     let body = raw.body.reveal_personal_data();
     let mut rejection = Rejection::of(raw);
-    let user = raw
-        .user_id
-        .as_deref()
-        .and_then(|user| directory.by_user(user));
+    let user = raw.user_id.as_deref().and_then(|user| directory.by_user(user));
     let owner = raw.queue_of.as_ref().and_then(|id| directory.by_id(id));
     // A receipt of refusal goes to the proven user, or else to the owner of the queue: only he may write to it.
     rejection.sender = user.or(owner).map(|party| party.id.clone());
@@ -34,11 +27,7 @@ pub fn open(
         let hint = format!("{size} bytes; at most {max_body} are accepted");
         return Err(rejection.because(Problem::new(Code::TooLarge, "body", hint)));
     }
-    if raw
-        .content_encoding
-        .as_deref()
-        .is_some_and(|e| !e.is_empty() && !e.eq_ignore_ascii_case("utf-8"))
-    {
+    if raw.content_encoding.as_deref().is_some_and(|e| !e.is_empty() && !e.eq_ignore_ascii_case("utf-8")) {
         return Err(rejection.because(Problem::new(
             Code::WrongEncoding,
             "content-encoding",
@@ -46,11 +35,7 @@ pub fn open(
         )));
     }
     let content_type = raw.content_type.as_deref().unwrap_or_default();
-    let read = if content_type
-        .trim_start()
-        .to_ascii_lowercase()
-        .starts_with(STRUCTURED)
-    {
+    let read = if content_type.trim_start().to_ascii_lowercase().starts_with(STRUCTURED) {
         structured(body)
     } else {
         binary(raw)
@@ -74,22 +59,14 @@ pub fn open(
             None
         }
         (None, _) => {
-            problems.push(Problem::new(
-                Code::UnknownSender,
-                "user-id",
-                Code::UnknownSender.hint(),
-            ));
+            problems.push(Problem::new(Code::UnknownSender, "user-id", Code::UnknownSender.hint()));
             None
         }
     };
     if let (Some(sender), Some(source)) = (sender, context.get("source"))
         && oin_of(source).is_none_or(|oin| oin != sender.oin)
     {
-        problems.push(Problem::new(
-            Code::SenderMismatch,
-            "source",
-            Code::SenderMismatch.hint(),
-        ));
+        problems.push(Problem::new(Code::SenderMismatch, "source", Code::SenderMismatch.hint()));
     }
     let (true, Some(sender)) = (problems.is_empty(), sender) else {
         return Err(rejection.because_all(problems));
@@ -113,11 +90,9 @@ fn structured(body: &[u8]) -> Result<(Context, Vec<u8>), Problem> {
             "data" => data = Some(value.get().as_bytes().to_vec()),
             "data_base64" => {
                 let text: Option<String> = serde_json::from_str(value.get()).ok();
-                let bytes = text.and_then(|t| {
-                    base64::Engine::decode(&base64::engine::general_purpose::STANDARD, t).ok()
-                });
-                let wrong =
-                    || Problem::new(Code::NotACloudEvent, "data_base64", "must be base64 text");
+                let bytes =
+                    text.and_then(|t| base64::Engine::decode(&base64::engine::general_purpose::STANDARD, t).ok());
+                let wrong = || Problem::new(Code::NotACloudEvent, "data_base64", "must be base64 text");
                 data = Some(bytes.ok_or_else(wrong)?);
             }
             _ => {
@@ -135,18 +110,14 @@ fn structured(body: &[u8]) -> Result<(Context, Vec<u8>), Problem> {
             }
         }
     }
-    let data =
-        data.ok_or_else(|| Problem::new(Code::NotACloudEvent, "data", "the event has no data"))?;
+    let data = data.ok_or_else(|| Problem::new(Code::NotACloudEvent, "data", "the event has no data"))?;
     Ok((context, data))
 }
 
 fn binary(raw: &RawMessage) -> Result<(Context, Vec<u8>), Problem> {
     let mut context = Context::new();
     for (header, value) in &raw.headers {
-        if let Some(name) = PREFIXES
-            .iter()
-            .find_map(|prefix| header.strip_prefix(prefix))
-        {
+        if let Some(name) = PREFIXES.iter().find_map(|prefix| header.strip_prefix(prefix)) {
             context.insert(name.to_ascii_lowercase(), value.clone());
         }
     }
@@ -168,49 +139,28 @@ fn attribute_problems(context: &Context) -> Vec<Problem> {
     for name in ["id", "source", "type"] {
         match context.get(name) {
             None => wrong(name, "is required"),
-            Some(value) if value.is_empty() || value.len() > 255 => {
-                wrong(name, "1 to 255 characters")
-            }
+            Some(value) if value.is_empty() || value.len() > 255 => wrong(name, "1 to 255 characters"),
             Some(_) => {}
         }
     }
     if context.get("specversion").map(String::as_str) != Some("1.0") {
         wrong("specversion", "must be 1.0");
     }
-    if context
-        .get("time")
-        .is_some_and(|time| !formats::is_date_time(time))
-    {
+    if context.get("time").is_some_and(|time| !formats::is_date_time(time)) {
         wrong("time", "must be an RFC 3339 date-time");
     }
-    if context
-        .get("sequence")
-        .is_some_and(|s| !s.parse::<i32>().is_ok_and(|n| n > 0))
-    {
+    if context.get("sequence").is_some_and(|s| !s.parse::<i32>().is_ok_and(|n| n > 0)) {
         wrong("sequence", "a whole number from 1");
     }
-    let well_named = |name: &str| {
-        name.bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let well_named = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if context.keys().any(|name| !well_named(name)) {
-        wrong(
-            "attributes",
-            "names of attributes are lower-case letters and digits",
-        );
+        wrong("attributes", "names of attributes are lower-case letters and digits");
     }
     for (name, value) in context {
-        let may_hold_digits = matches!(
-            name.as_str(),
-            "time" | "sequence" | "traceparent" | "tracestate"
-        );
+        let may_hold_digits = matches!(name.as_str(), "time" | "sequence" | "traceparent" | "tracestate");
         if !may_hold_digits && formats::holds_bsn(value) {
             let hint = Code::PersonalDataInAttribute.hint();
-            problems.push(Problem::new(
-                Code::PersonalDataInAttribute,
-                name.as_str(),
-                hint,
-            ));
+            problems.push(Problem::new(Code::PersonalDataInAttribute, name.as_str(), hint));
         }
     }
     problems

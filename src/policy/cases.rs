@@ -86,31 +86,15 @@ pub struct Report {
 
 pub fn run(files: &Sources, engine: &Engine) -> Report {
     let mut report = Report::default();
-    for (file, text) in files
-        .policies
-        .iter()
-        .filter(|(file, _)| file.ends_with(".yaml"))
-    {
+    for (file, text) in files.policies.iter().filter(|(file, _)| file.ends_with(".yaml")) {
         let file = format!("policies/{file}");
         let mut wrong = |place: &str, hint: String| {
-            report.findings.push(Finding::new(
-                file.as_str(),
-                None,
-                Problem::new(Code::CaseFailed, place, hint),
-            ));
+            report.findings.push(Finding::new(file.as_str(), None, Problem::new(Code::CaseFailed, place, hint)));
         };
         let document: Value = match serde_saphyr::from_str(text) {
             Ok(document) => document,
             Err(error) => {
-                wrong(
-                    "",
-                    error
-                        .to_string()
-                        .lines()
-                        .next()
-                        .unwrap_or_default()
-                        .to_owned(),
-                );
+                wrong("", error.to_string().lines().next().unwrap_or_default().to_owned());
                 continue;
             }
         };
@@ -134,11 +118,7 @@ fn cases(document: &Value) -> Vec<(String, Value)> {
         return Vec::new();
     };
     let merged = items.into_iter().map(|case| {
-        let name = case
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or("a case without a name")
-            .to_owned();
+        let name = case.get("name").and_then(Value::as_str).unwrap_or("a case without a name").to_owned();
         let mut whole = Value::Object(defaults.clone());
         merge(&mut whole, case);
         (name, whole)
@@ -150,10 +130,7 @@ fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
-                merge(
-                    base.entry(key).or_insert_with(|| Value::Object(Map::new())),
-                    value,
-                );
+                merge(base.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
             }
         }
         (base, over) => *base = over,
@@ -161,15 +138,9 @@ fn merge(base: &mut Value, over: Value) {
 }
 
 fn question(case: &Case) -> Question {
-    let mut ontvanger = Ontvanger {
-        bsn_gerechtigd: case.to.bsn,
-        wgs_soort: case.to.wgs.clone(),
-        ..Ontvanger::default()
-    };
-    case.to
-        .given
-        .iter()
-        .for_each(|&given| ontvanger.give(given));
+    let mut ontvanger =
+        Ontvanger { bsn_gerechtigd: case.to.bsn, wgs_soort: case.to.wgs.clone(), ..Ontvanger::default() };
+    case.to.given.iter().for_each(|&given| ontvanger.give(given));
     let party = PartyId::new(case.to.party.as_str());
     Question {
         role: Role::new(case.to.role.as_str()),
@@ -178,18 +149,8 @@ fn question(case: &Case) -> Question {
         bron: case.source,
         ontvanger,
         verzoek: case.request.clone(),
-        feiten: case
-            .conditions
-            .iter()
-            .map(|c| Arc::from(c.as_str()))
-            .collect(),
-        dossier: Dossier::at(
-            case.now,
-            &case.facts,
-            &party,
-            &case.message_id,
-            &case.request.doel,
-        ),
+        feiten: case.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
+        dossier: Dossier::at(case.now, &case.facts, &party, &case.message_id, &case.request.doel),
     }
 }
 
@@ -210,25 +171,15 @@ fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
     };
     let expect = &case.expect;
     if outcome != expect.outcome {
-        return Err(format!(
-            "expected {:?}, got {outcome:?} {}",
-            expect.outcome,
-            because(&sheet)
-        ));
+        return Err(format!("expected {:?}, got {outcome:?} {}", expect.outcome, because(&sheet)));
     }
     let wanted: CategorySet = expect.categories.iter().copied().collect();
     if wanted != sheet.permitted {
-        return Err(format!(
-            "expected categories {wanted:?}, got {:?}",
-            sheet.permitted
-        ));
+        return Err(format!("expected categories {wanted:?}, got {:?}", sheet.permitted));
     }
     let permitting = permitting(&sheet);
     if !expect.policies.is_empty() && sorted(&expect.policies) != permitting {
-        return Err(format!(
-            "expected policies {:?}, got {permitting:?}",
-            expect.policies
-        ));
+        return Err(format!("expected policies {:?}, got {permitting:?}", expect.policies));
     }
     if let Some(rule) = &expect.rule
         && !forbidding(&sheet).iter().any(|p| p.id == *rule)
@@ -236,10 +187,7 @@ fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
         return Err(format!("expected rule {rule}, got {}", because(&sheet)));
     }
     if outcome == Expected::AwaitingAssessment && sorted(&expect.assessments) != missing {
-        return Err(format!(
-            "expected assessments {:?}, got {missing:?}",
-            expect.assessments
-        ));
+        return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
     }
     if expect.bsn.is_some_and(|bsn| bsn != sheet.bsn) {
         return Err(format!("expected bsn {:?}, got {}", expect.bsn, sheet.bsn));
@@ -248,10 +196,7 @@ fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
 }
 
 fn permitting(sheet: &Sheet) -> Vec<String> {
-    let by = sheet
-        .permitted
-        .iter()
-        .flat_map(|c| sheet.by.get(&c).into_iter().flatten());
+    let by = sheet.permitted.iter().flat_map(|c| sheet.by.get(&c).into_iter().flatten());
     let ids: Vec<String> = by.filter(|p| !p.forbids).map(|p| p.id.clone()).collect();
     sorted(&ids)
 }
@@ -265,8 +210,5 @@ fn sorted(names: &[String]) -> Vec<String> {
 
 fn because(sheet: &Sheet) -> String {
     let rules: Vec<_> = forbidding(sheet).iter().map(|p| p.id.clone()).collect();
-    format!(
-        "(permitted by {:?}, forbidden by {rules:?})",
-        permitting(sheet)
-    )
+    format!("(permitted by {:?}, forbidden by {rules:?})", permitting(sheet))
 }

@@ -76,17 +76,8 @@ pub struct Dossier {
 }
 
 impl Dossier {
-    pub fn at(
-        now: Timestamp,
-        facts: &Facts,
-        recipient: &PartyId,
-        message_id: &str,
-        doel: &str,
-    ) -> Dossier {
-        let mut dossier = Dossier {
-            bekend: facts.bekend,
-            ..Dossier::default()
-        };
+    pub fn at(now: Timestamp, facts: &Facts, recipient: &PartyId, message_id: &str, doel: &str) -> Dossier {
+        let mut dossier = Dossier { bekend: facts.bekend, ..Dossier::default() };
         if let Some(kader) = &facts.justitieel_kader {
             let in_force = kader.eindigt_op.is_none_or(|end| end >= dutch_day(now));
             dossier.kader_aanwezig = kader.aanwezig && in_force;
@@ -98,32 +89,17 @@ impl Dossier {
         }
         for toestemming in &facts.toestemmingen {
             let counts = toestemming.vorm == VormToestemming::Schriftelijk
-                && toestemming
-                    .ontvangers
-                    .iter()
-                    .any(|o| o == recipient.as_str())
+                && toestemming.ontvangers.iter().any(|o| o == recipient.as_str())
                 && toestemming.verleend_op.has_begun(now)
-                && !toestemming
-                    .geldig_tot
-                    .is_some_and(|until| until.is_over(now))
-                && !toestemming
-                    .ingetrokken_op
-                    .is_some_and(|at| at.has_begun(now));
+                && !toestemming.geldig_tot.is_some_and(|until| until.is_over(now))
+                && !toestemming.ingetrokken_op.is_some_and(|at| at.has_begun(now));
             if counts {
                 let categories = toestemming.categorieen.iter().copied().collect();
                 dossier.toestemming = dossier.toestemming.union(categories);
             }
         }
-        for beoordeling in facts
-            .beoordelingen
-            .iter()
-            .filter(|b| counts(b, now, message_id))
-        {
-            dossier.assess(
-                beoordeling.soort,
-                beoordeling.categorieen.iter().copied().collect(),
-                beoordeling,
-            );
+        for beoordeling in facts.beoordelingen.iter().filter(|b| counts(b, now, message_id)) {
+            dossier.assess(beoordeling.soort, beoordeling.categorieen.iter().copied().collect(), beoordeling);
         }
         dossier
     }
@@ -133,12 +109,8 @@ impl Dossier {
             SoortBeoordeling::ErnstigeBedreiging => self.ernstige_bedreiging = true,
             SoortBeoordeling::Kindermishandeling => self.kindermishandeling = true,
             SoortBeoordeling::RvdkBehoefte => self.rvdk_behoefte = true,
-            SoortBeoordeling::WgsNoodzaak => {
-                self.wgs_noodzaak = self.wgs_noodzaak.union(categories)
-            }
-            SoortBeoordeling::Artikel43Lid4 => {
-                self.artikel_43_4 = self.artikel_43_4.union(categories)
-            }
+            SoortBeoordeling::WgsNoodzaak => self.wgs_noodzaak = self.wgs_noodzaak.union(categories),
+            SoortBeoordeling::Artikel43Lid4 => self.artikel_43_4 = self.artikel_43_4.union(categories),
             // Free text never in general: only for the message that the assessment names.
             SoortBeoordeling::VrijeTekst => self.vrije_tekst |= recorded.betreft.is_some(),
         }
@@ -147,25 +119,15 @@ impl Dossier {
 
 fn counts(beoordeling: &Beoordeling, now: Timestamp, message_id: &str) -> bool {
     beoordeling.op.has_begun(now)
-        && !beoordeling
-            .geldig_tot
-            .is_some_and(|until| until.is_over(now))
-        && beoordeling
-            .betreft
-            .as_deref()
-            .is_none_or(|about| about == message_id)
+        && !beoordeling.geldig_tot.is_some_and(|until| until.is_over(now))
+        && beoordeling.betreft.as_deref().is_none_or(|about| about == message_id)
 }
 
 impl Question {
     /// The same question with every human judgement made that could still be made.
     pub fn if_judged(&self) -> Question {
         let all = Category::ALL.iter().copied().collect();
-        let claims = |soort: &str| {
-            self.verzoek
-                .uitzondering
-                .iter()
-                .any(|claimed| claimed == soort)
-        };
+        let claims = |soort: &str| self.verzoek.uitzondering.iter().any(|claimed| claimed == soort);
         let mut judged = self.clone();
         let dossier = &mut judged.dossier;
         dossier.ernstige_bedreiging |= claims("ernstige_bedreiging");
@@ -180,12 +142,7 @@ impl Question {
     pub fn context(&self) -> Result<Context, super::engine::EvaluationError> {
         use RestrictedExpression as E;
         let text = |s: &str| E::new_string(s.to_owned());
-        let set = |set: CategorySet| {
-            E::new_set(
-                set.iter()
-                    .map(|c| E::new_entity_uid(category_uid(c.as_str()))),
-            )
-        };
+        let set = |set: CategorySet| E::new_set(set.iter().map(|c| E::new_entity_uid(category_uid(c.as_str()))));
         let record = |fields: Vec<(&str, E)>| {
             E::new_record(fields.into_iter().map(|(k, v)| (k.to_owned(), v)))
                 .map_err(|_| super::engine::EvaluationError)
@@ -195,27 +152,14 @@ impl Question {
         let pairs = vec![
             ("bericht", text(&self.bericht)),
             ("afzender", text(self.afzender.as_str())),
-            (
-                "bron",
-                text(if self.bron == Bron::Reclassering {
-                    "reclassering"
-                } else {
-                    "afzender"
-                }),
-            ),
+            ("bron", text(if self.bron == Bron::Reclassering { "reclassering" } else { "afzender" })),
             (
                 "ontvanger",
                 record(vec![
                     ("bsn_gerechtigd", E::new_bool(self.ontvanger.bsn_gerechtigd)),
                     ("is_verzoeker", E::new_bool(self.ontvanger.is_verzoeker)),
-                    (
-                        "gemeente_van_brp",
-                        E::new_bool(self.ontvanger.gemeente_van_brp),
-                    ),
-                    (
-                        "gemeente_van_vestiging",
-                        E::new_bool(self.ontvanger.gemeente_van_vestiging),
-                    ),
+                    ("gemeente_van_brp", E::new_bool(self.ontvanger.gemeente_van_brp)),
+                    ("gemeente_van_vestiging", E::new_bool(self.ontvanger.gemeente_van_vestiging)),
                     ("wgs_soort", text(&self.ontvanger.wgs_soort)),
                 ])?,
             ),
@@ -224,10 +168,7 @@ impl Question {
                 record(vec![
                     ("grond", text(&self.verzoek.grond)),
                     ("doel", text(&self.verzoek.doel)),
-                    (
-                        "uitzondering",
-                        E::new_set(self.verzoek.uitzondering.iter().map(|u| text(u))),
-                    ),
+                    ("uitzondering", E::new_set(self.verzoek.uitzondering.iter().map(|u| text(u)))),
                 ])?,
             ),
             ("bekend", E::new_bool(d.bekend)),

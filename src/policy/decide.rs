@@ -54,14 +54,10 @@ impl Decided {
         if self.valid.kind.answer.is_none() {
             return CategorySet::EMPTY;
         }
-        self.decisions
-            .iter()
-            .fold(CategorySet::EMPTY, |all, decision| {
-                match &decision.verdict {
-                    Verdict::Granted(grant, _) => all.union(grant.categories()),
-                    _ => all,
-                }
-            })
+        self.decisions.iter().fold(CategorySet::EMPTY, |all, decision| match &decision.verdict {
+            Verdict::Granted(grant, _) => all.union(grant.categories()),
+            _ => all,
+        })
     }
     pub fn decisions(&self) -> &[Decision] {
         &self.decisions
@@ -80,23 +76,9 @@ pub fn decide(
     catalogue: &Catalogue,
     now: Timestamp,
 ) -> Decided {
-    let asker = Asker {
-        valid: &valid,
-        facts,
-        engine,
-        directory,
-        now,
-        feiten: conditions(&valid, catalogue, now),
-    };
-    let decisions = recipients::find(&valid, directory)
-        .into_iter()
-        .filter_map(|r| asker.decision(r))
-        .collect();
-    Decided {
-        valid,
-        decisions,
-        now,
-    }
+    let asker = Asker { valid: &valid, facts, engine, directory, now, feiten: conditions(&valid, catalogue, now) };
+    let decisions = recipients::find(&valid, directory).into_iter().filter_map(|r| asker.decision(r)).collect();
+    Decided { valid, decisions, now }
 }
 
 struct Asker<'a> {
@@ -112,10 +94,7 @@ impl Asker<'_> {
     /// `None` where the party turns out not to be a recipient at all.
     fn decision(&self, recipient: Recipient) -> Option<Decision> {
         let needs_facts = self.valid.kind.answer.is_some() || recipient.when.is_some();
-        let format_name = recipient
-            .party
-            .as_ref()
-            .map_or("json", |p| p.format_for(&self.valid.kind.kind));
+        let format_name = recipient.party.as_ref().map_or("json", |p| p.format_for(&self.valid.kind.kind));
         let decision = |verdict, sheet| Decision {
             recipient: recipient.id.clone(),
             role: recipient.role.clone(),
@@ -139,14 +118,8 @@ impl Asker<'_> {
         } else if sheet.permitted.is_empty() {
             self.not_permitted(&question, &sheet)
         } else {
-            let grant = Grant {
-                categories: sheet.permitted,
-                bsn: sheet.bsn,
-            };
-            Verdict::Granted(
-                grant,
-                address(self.directory, &recipient.id, &recipient.role),
-            )
+            let grant = Grant { categories: sheet.permitted, bsn: sheet.bsn };
+            Verdict::Granted(grant, address(self.directory, &recipient.id, &recipient.role))
         };
         Some(decision(verdict, sheet))
     }
@@ -154,17 +127,9 @@ impl Asker<'_> {
     fn question(&self, recipient: &Recipient, facts: Option<&Facts>) -> Question {
         let verzoek = verzoek(self.valid);
         let dossier = facts.map_or_else(Dossier::default, |facts| {
-            Dossier::at(
-                self.now,
-                facts,
-                &recipient.id,
-                self.valid.envelope.id(),
-                &verzoek.doel,
-            )
+            Dossier::at(self.now, facts, &recipient.id, self.valid.envelope.id(), &verzoek.doel)
         });
-        let bron = if self.valid.kind.answer.is_some()
-            || self.valid.sender_role.as_str() == "reclassering"
-        {
+        let bron = if self.valid.kind.answer.is_some() || self.valid.sender_role.as_str() == "reclassering" {
             Bron::Reclassering
         } else {
             Bron::Afzender
@@ -212,10 +177,7 @@ pub(super) fn refusal(sheet: &Sheet) -> Reason {
             let detail = format!("rule {}: {} ({})", rule.id, rule.title, rule.legal_basis);
             Reason::new(Code::Forbidden, detail)
         }
-        None => Reason::new(
-            Code::NoGround,
-            "no rule permits sharing with this recipient (default deny)",
-        ),
+        None => Reason::new(Code::NoGround, "no rule permits sharing with this recipient (default deny)"),
     }
 }
 
@@ -224,56 +186,28 @@ pub(super) fn forbidding(sheet: &Sheet) -> Vec<Arc<PolicyRef>> {
     let Some(first) = sheet.by.get(&Category::ALL[0]) else {
         return Vec::new();
     };
-    let everywhere = |rule: &&Arc<PolicyRef>| {
-        rule.forbids
-            && sheet
-                .by
-                .values()
-                .all(|by| by.iter().any(|p| p.id == rule.id))
-    };
+    let everywhere =
+        |rule: &&Arc<PolicyRef>| rule.forbids && sheet.by.values().all(|by| by.iter().any(|p| p.id == rule.id));
     first.iter().filter(everywhere).cloned().collect()
 }
 
 fn verzoek(valid: &Valid) -> Verzoek {
     let request = &valid.kind.request;
-    let text = |p: &Option<Pointer>| {
-        p.as_ref()
-            .and_then(|p| valid.text(p))
-            .unwrap_or_default()
-            .to_owned()
+    let text = |p: &Option<Pointer>| p.as_ref().and_then(|p| valid.text(p)).unwrap_or_default().to_owned();
+    let mut uitzondering: Vec<String> = match request.uitzondering.as_ref().and_then(|p| valid.at(p)) {
+        Some(Value::Array(items)) => items.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+        Some(Value::String(one)) => vec![one.clone()],
+        _ => Vec::new(),
     };
-    let mut uitzondering: Vec<String> =
-        match request.uitzondering.as_ref().and_then(|p| valid.at(p)) {
-            Some(Value::Array(items)) => items
-                .iter()
-                .filter_map(|v| v.as_str().map(str::to_owned))
-                .collect(),
-            Some(Value::String(one)) => vec![one.clone()],
-            _ => Vec::new(),
-        };
     uitzondering.sort();
     uitzondering.dedup();
-    Verzoek {
-        grond: text(&request.grond),
-        doel: text(&request.doel),
-        uitzondering,
-    }
+    Verzoek { grond: text(&request.grond), doel: text(&request.doel), uitzondering }
 }
 
 fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<str>> {
     let today = dutch_day(now);
-    let holds = |c: &&Condition| {
-        valid
-            .at(&c.at)
-            .is_some_and(|v| test(&c.test, v, catalogue, today))
-    };
-    let mut names: Vec<_> = valid
-        .kind
-        .conditions
-        .iter()
-        .filter(holds)
-        .map(|c| c.name.clone())
-        .collect();
+    let holds = |c: &&Condition| valid.at(&c.at).is_some_and(|v| test(&c.test, v, catalogue, today));
+    let mut names: Vec<_> = valid.kind.conditions.iter().filter(holds).map(|c| c.name.clone()).collect();
     names.sort();
     names.dedup();
     names
@@ -287,8 +221,7 @@ fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool 
         Test::InTable(table) => {
             let table = catalogue.tables.get(table);
             let code = value.as_str();
-            code.zip(table)
-                .is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
+            code.zip(table).is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
         }
         Test::WithinMonths(months) => {
             let date = value.as_str().and_then(|text| text.parse::<Date>().ok());
@@ -300,21 +233,10 @@ fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool 
 
 impl Decision {
     /// What the receipt says: `shared` is what is in the bytes that go out, `present` what there was to share.
-    pub(crate) fn record(
-        &self,
-        shared: CategorySet,
-        present: CategorySet,
-        has_bsn: bool,
-    ) -> receipt::Decision {
+    pub(crate) fn record(&self, shared: CategorySet, present: CategorySet, has_bsn: bool) -> receipt::Decision {
         let mut record = receipt::Decision::default();
         for category in shared.iter() {
-            let grounds = self
-                .sheet
-                .by
-                .get(&category)
-                .into_iter()
-                .flatten()
-                .filter(|p| !p.forbids);
+            let grounds = self.sheet.by.get(&category).into_iter().flatten().filter(|p| !p.forbids);
             record.shared.extend(grounds.map(|policy| Shared {
                 category,
                 policy: policy.id.clone(),
@@ -323,36 +245,20 @@ impl Decision {
             }));
         }
         for category in present.minus(shared).iter() {
-            record.withheld.push(Withheld {
-                category,
-                reason: self.why_withheld(category),
-            });
+            record.withheld.push(Withheld { category, reason: self.why_withheld(category) });
         }
         if has_bsn && shared.contains(Category::Persoonsnummers) && !self.sheet.bsn {
-            let rules: Vec<_> = self
-                .sheet
-                .bsn_forbidden_by
-                .iter()
-                .map(|p| p.id.as_str())
-                .collect();
-            record
-                .notes
-                .push(format!("bsn withheld: {}", rules.join(", ")));
+            let rules: Vec<_> = self.sheet.bsn_forbidden_by.iter().map(|p| p.id.as_str()).collect();
+            record.notes.push(format!("bsn withheld: {}", rules.join(", ")));
         }
         record
     }
 
     fn why_withheld(&self, category: Category) -> String {
-        let forbid = self
-            .sheet
-            .by
-            .get(&category)
-            .and_then(|by| by.iter().find(|p| p.forbids));
+        let forbid = self.sheet.by.get(&category).and_then(|by| by.iter().find(|p| p.forbids));
         match forbid {
             Some(rule) => format!("rule {}", rule.id),
-            None if self.sheet.permitted.contains(category) => {
-                "no place for it in the recipient's form".to_owned()
-            }
+            None if self.sheet.permitted.contains(category) => "no place for it in the recipient's form".to_owned(),
             None => "no rule permits it".to_owned(),
         }
     }

@@ -8,8 +8,8 @@ use crate::category::{Category, CategorySet};
 use crate::code::Code;
 use crate::outcome::Problem;
 use cedar_policy::{
-    Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet,
-    Request, Schema, ValidationMode, Validator,
+    Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request, Schema,
+    ValidationMode, Validator,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
@@ -35,10 +35,7 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
-            .field("version", &self.version)
-            .field("policies", &self.refs.len())
-            .finish()
+        f.debug_struct("Engine").field("version", &self.version).field("policies", &self.refs.len()).finish()
     }
 }
 
@@ -73,11 +70,7 @@ pub struct EvaluationError;
 impl Engine {
     pub fn load(files: &Sources) -> Result<Engine, Vec<Finding>> {
         let mut findings = Vec::new();
-        let schema = match files
-            .policies
-            .get(SCHEMA_FILE)
-            .map(|text| Schema::from_cedarschema_str(text))
-        {
+        let schema = match files.policies.get(SCHEMA_FILE).map(|text| Schema::from_cedarschema_str(text)) {
             Some(Ok((schema, _warnings))) => schema,
             Some(Err(error)) => {
                 return Err(vec![finding(SCHEMA_FILE, None, "", error.to_string())]);
@@ -86,37 +79,18 @@ impl Engine {
         };
         let mut set = PolicySet::new();
         let mut refs = HashMap::new();
-        for (file, text) in files
-            .policies
-            .iter()
-            .filter(|(file, _)| file.ends_with(".cedar"))
-        {
+        for (file, text) in files.policies.iter().filter(|(file, _)| file.ends_with(".cedar")) {
             load_file(file, text, &schema, &mut set, &mut refs, &mut findings);
         }
         if findings.is_empty() && set.is_empty() {
-            findings.push(finding(
-                "",
-                None,
-                "",
-                "there is no policy: nothing could ever be shared",
-            ));
+            findings.push(finding("", None, "", "there is no policy: nothing could ever be shared"));
         }
         if !findings.is_empty() {
             return Err(findings);
         }
-        let policies = files
-            .policies
-            .iter()
-            .filter(|(file, _)| !file.ends_with(".yaml"));
+        let policies = files.policies.iter().filter(|(file, _)| !file.ends_with(".yaml"));
         let version = sources::version(policies);
-        Ok(Engine {
-            entities: entities(),
-            set,
-            schema,
-            refs,
-            cache: Mutex::default(),
-            version,
-        })
+        Ok(Engine { entities: entities(), set, schema, refs, cache: Mutex::default(), version })
     }
 
     pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyRef>> {
@@ -124,12 +98,7 @@ impl Engine {
     }
 
     pub fn answer(&self, question: &Question) -> Arc<Sheet> {
-        if let Some(sheet) = self
-            .cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(question)
-        {
+        if let Some(sheet) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(question) {
             return sheet.clone();
         }
         let sheet = Arc::new(self.evaluate(question));
@@ -143,10 +112,7 @@ impl Engine {
 
     /// Asks the policy, category by category.
     pub fn evaluate(&self, question: &Question) -> Sheet {
-        self.try_evaluate(question).unwrap_or(Sheet {
-            failed: true,
-            ..Sheet::default()
-        })
+        self.try_evaluate(question).unwrap_or(Sheet { failed: true, ..Sheet::default() })
     }
 
     fn try_evaluate(&self, question: &Question) -> Result<Sheet, EvaluationError> {
@@ -155,25 +121,15 @@ impl Engine {
         let context = question.context()?;
         let authorizer = Authorizer::new();
         let ask = |resource: EntityUid| {
-            let request = Request::new(
-                principal.clone(),
-                action.clone(),
-                resource,
-                context.clone(),
-                Some(&self.schema),
-            )
-            .map_err(|_| EvaluationError)?;
+            let request =
+                Request::new(principal.clone(), action.clone(), resource, context.clone(), Some(&self.schema))
+                    .map_err(|_| EvaluationError)?;
             let response = authorizer.is_authorized(&request, &self.set, &self.entities);
             // A policy that fails is skipped by the engine, so a failing forbid would permit: deny instead.
             if response.diagnostics().errors().next().is_some() {
                 return Err(EvaluationError);
             }
-            let mut by: Vec<_> = response
-                .diagnostics()
-                .reason()
-                .filter_map(|id| self.refs.get(id))
-                .cloned()
-                .collect();
+            let mut by: Vec<_> = response.diagnostics().reason().filter_map(|id| self.refs.get(id)).cloned().collect();
             by.sort_by(|a, b| a.id.cmp(&b.id));
             Ok((response.decision() == Decision::Allow, by))
         };
@@ -193,11 +149,7 @@ impl Engine {
 }
 
 fn finding(file: &str, line: Option<u64>, place: &str, hint: impl Into<String>) -> Finding {
-    Finding::new(
-        format!("policies/{file}"),
-        line,
-        Problem::new(Code::PolicyInvalid, place, hint),
-    )
+    Finding::new(format!("policies/{file}"), line, Problem::new(Code::PolicyInvalid, place, hint))
 }
 
 fn entities() -> Entities {
@@ -205,8 +157,7 @@ fn entities() -> Entities {
     let categories = Category::ALL.iter().map(|c| plain(c.as_str()));
     let parent = HashSet::from([category_uid(Category::Persoonsnummers.as_str())]);
     let bsn = Entity::new_no_attrs(category_uid(BSN), parent);
-    Entities::from_entities(categories.chain([bsn]), None)
-        .expect("a constant set of entities without cycles")
+    Entities::from_entities(categories.chain([bsn]), None).expect("a constant set of entities without cycles")
 }
 
 fn load_file(
@@ -222,12 +173,7 @@ fn load_file(
         Err(errors) => {
             findings.extend(errors.iter().map(|error| {
                 let offset = miette_offset(error);
-                finding(
-                    file,
-                    offset.map(|o| line_of(text, o)),
-                    "",
-                    error.to_string(),
-                )
+                finding(file, offset.map(|o| line_of(text, o)), "", error.to_string())
             }));
             return;
         }
@@ -246,47 +192,23 @@ fn load_file(
             findings.push(finding(file, None, &described.id, error.to_string()));
         }
         if set.add(policy).is_err() {
-            findings.push(finding(
-                file,
-                None,
-                &described.id,
-                "another policy has this @id",
-            ));
+            findings.push(finding(file, None, &described.id, "another policy has this @id"));
         }
         refs.insert(id, Arc::new(described));
     }
 }
 
 fn describe(file: &str, policy: &Policy, findings: &mut Vec<Finding>) -> Option<PolicyRef> {
-    let get = |name: &str| {
-        policy
-            .annotation(name)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-    };
+    let get = |name: &str| policy.annotation(name).map(str::trim).filter(|text| !text.is_empty());
     let label = get("id").unwrap_or("a policy without @id").to_owned();
-    let missing: Vec<_> = REQUIRED
-        .iter()
-        .filter(|name| get(name).is_none())
-        .map(|n| format!("@{n}"))
-        .collect();
+    let missing: Vec<_> = REQUIRED.iter().filter(|name| get(name).is_none()).map(|n| format!("@{n}")).collect();
     if !missing.is_empty() {
-        findings.push(finding(
-            file,
-            None,
-            &label,
-            format!("annotation missing: {}", missing.join(", ")),
-        ));
+        findings.push(finding(file, None, &label, format!("annotation missing: {}", missing.join(", "))));
         return None;
     }
     let text = |name: &str| get(name).unwrap_or_default().to_owned();
     if !STATUSES.contains(&text("status").as_str()) {
-        findings.push(finding(
-            file,
-            None,
-            &label,
-            "@status is \"bevestigd\" or \"te bevestigen\"",
-        ));
+        findings.push(finding(file, None, &label, "@status is \"bevestigd\" or \"te bevestigen\""));
     }
     Some(PolicyRef {
         id: text("id"),
@@ -305,10 +227,5 @@ fn miette_offset(error: &cedar_policy::ParseError) -> Option<usize> {
 }
 
 fn line_of(text: &str, offset: usize) -> u64 {
-    text.as_bytes()
-        .iter()
-        .take(offset)
-        .filter(|&&b| b == b'\n')
-        .count() as u64
-        + 1
+    text.as_bytes().iter().take(offset).filter(|&&b| b == b'\n').count() as u64 + 1
 }

@@ -26,10 +26,7 @@ pub fn find(valid: &Valid, directory: &Directory) -> Vec<Recipient> {
     let mut found: Vec<Recipient> = Vec::new();
     for rule in &valid.kind.recipients {
         for (id, party) in parties(rule, valid, directory) {
-            match found
-                .iter_mut()
-                .find(|known| known.id == id && known.role == rule.role)
-            {
+            match found.iter_mut().find(|known| known.id == id && known.role == rule.role) {
                 Some(known) => rule.given.iter().for_each(|&given| known.about.give(given)),
                 None => found.push(recipient(id, party, rule, directory)),
             }
@@ -38,28 +35,14 @@ pub fn find(valid: &Valid, directory: &Directory) -> Vec<Recipient> {
     found
 }
 
-fn recipient(
-    id: PartyId,
-    party: Option<Arc<Party>>,
-    rule: &RecipientRule,
-    directory: &Directory,
-) -> Recipient {
+fn recipient(id: PartyId, party: Option<Arc<Party>>, rule: &RecipientRule, directory: &Directory) -> Recipient {
     let mut about = Ontvanger {
         bsn_gerechtigd: directory.role_may_have_bsn(&rule.role),
-        wgs_soort: party
-            .as_ref()
-            .and_then(|p| p.wgs.clone())
-            .unwrap_or_default(),
+        wgs_soort: party.as_ref().and_then(|p| p.wgs.clone()).unwrap_or_default(),
         ..Ontvanger::default()
     };
     rule.given.iter().for_each(|&given| about.give(given));
-    Recipient {
-        id,
-        role: rule.role.clone(),
-        party,
-        about,
-        when: rule.when,
-    }
+    Recipient { id, role: rule.role.clone(), party, about, when: rule.when }
 }
 
 type Found = (PartyId, Option<Arc<Party>>);
@@ -70,10 +53,7 @@ fn parties(rule: &RecipientRule, valid: &Valid, directory: &Directory) -> Vec<Fo
         Who::Sender => vec![known(&valid.envelope.sender)],
         Who::Party(id) => {
             let id = PartyId::new(id.as_str());
-            let party = directory
-                .by_id(&id)
-                .filter(|p| p.roles.contains(&rule.role))
-                .cloned();
+            let party = directory.by_id(&id).filter(|p| p.roles.contains(&rule.role)).cloned();
             vec![(id, party)]
         }
         Who::Gemeente(pointer) => valid.text(pointer).map_or(Vec::new(), |code| {
@@ -82,10 +62,7 @@ fn parties(rule: &RecipientRule, valid: &Valid, directory: &Directory) -> Vec<Fo
         }),
         Who::Each { list, oin } => {
             let items = valid.at(list).and_then(Value::as_array);
-            let oins = items
-                .into_iter()
-                .flatten()
-                .filter_map(|item| at(item, oin)?.as_str());
+            let oins = items.into_iter().flatten().filter_map(|item| at(item, oin)?.as_str());
             oins.map(|text| {
                 let party = Oin::parse(text).and_then(|oin| directory.by_oin(&oin));
                 party.map_or_else(|| (PartyId::new(format!("oin:{text}")), None), known)

@@ -84,12 +84,7 @@ impl Rules {
     ) -> Rules {
         let compiled = specs.iter().filter_map(|spec| {
             compile_rule(spec, source, target, tables, problems)
-                .map_err(|hint| {
-                    problems.push(RuleProblem {
-                        line: spec.to.referenced.line(),
-                        hint,
-                    })
-                })
+                .map_err(|hint| problems.push(RuleProblem { line: spec.to.referenced.line(), hint }))
                 .ok()
         });
         Rules(compiled.collect())
@@ -101,40 +96,25 @@ impl Rules {
             if let Some(category) = rule.leaf.category {
                 all.insert(category);
             }
-            rule.each
-                .iter()
-                .fold(all, |all, each| all.union(each.categories()))
+            rule.each.iter().fold(all, |all, each| all.union(each.categories()))
         })
     }
 
     /// Builds the target document. `used` collects the categories whose values went into it.
-    pub fn apply(
-        &self,
-        input: &Value,
-        today: Date,
-        used: &mut CategorySet,
-    ) -> Result<Value, Vec<Problem>> {
+    pub fn apply(&self, input: &Value, today: Date, used: &mut CategorySet) -> Result<Value, Vec<Problem>> {
         let mut out = Map::new();
         let mut problems = Vec::new();
         for rule in &self.0 {
             match rule.value(input, today, used) {
                 Ok(Some(value)) => put(&mut out, &rule.to, value),
                 Ok(None) if rule.required => {
-                    problems.push(Problem::new(
-                        Code::MissingField,
-                        rule.place(),
-                        Code::MissingField.hint(),
-                    ));
+                    problems.push(Problem::new(Code::MissingField, rule.place(), Code::MissingField.hint()));
                 }
                 Ok(None) => {}
                 Err(mut wrong) => problems.append(&mut wrong),
             }
         }
-        if problems.is_empty() {
-            Ok(Value::Object(out))
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(Value::Object(out)) } else { Err(problems) }
     }
 }
 
@@ -146,12 +126,7 @@ impl Rule {
         }
     }
 
-    fn value(
-        &self,
-        input: &Value,
-        today: Date,
-        used: &mut CategorySet,
-    ) -> Result<Option<Value>, Vec<Problem>> {
+    fn value(&self, input: &Value, today: Date, used: &mut CategorySet) -> Result<Option<Value>, Vec<Problem>> {
         let found = match &self.source {
             Source::Fixed(value) => return Ok(Some(value.clone())),
             Source::At(tokens) => at(input, tokens),
@@ -179,10 +154,7 @@ impl Rule {
         let mut mapped = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let item = each.apply(item, today, used).map_err(|problems| {
-                let inside = |p: Problem| Problem {
-                    place: format!("{}/{index}{}", self.place(), p.place),
-                    ..p
-                };
+                let inside = |p: Problem| Problem { place: format!("{}/{index}{}", self.place(), p.place), ..p };
                 problems.into_iter().map(inside).collect::<Vec<_>>()
             })?;
             mapped.push(item);
@@ -192,10 +164,7 @@ impl Rule {
 
     fn through_steps(&self, value: Value, today: Date) -> Result<Value, Code> {
         if let Value::Array(items) = value {
-            let items: Result<Vec<_>, _> = items
-                .into_iter()
-                .map(|v| self.through_steps(v, today))
-                .collect();
+            let items: Result<Vec<_>, _> = items.into_iter().map(|v| self.through_steps(v, today)).collect();
             return items.map(Value::Array);
         }
         self.steps.iter().try_fold(value, |value, step| match step {
@@ -218,29 +187,23 @@ fn compile_rule(
 ) -> Result<Rule, String> {
     let to = tokens(&spec.to.value)?;
     let target_place = match target {
-        Some(shape) => Some(
-            descend(shape, &to)
-                .ok_or_else(|| format!("the target schema has no place `{}`", spec.to.value))?,
-        ),
+        Some(shape) => {
+            Some(descend(shape, &to).ok_or_else(|| format!("the target schema has no place `{}`", spec.to.value))?)
+        }
         None => None,
     };
     let mut steps = Vec::with_capacity(spec.via.len());
     for step in &spec.via {
         steps.push(match step {
-            StepSpec::Named(name) => Step::Named(
-                steps::Named::parse(name).ok_or_else(|| format!("unknown step `{name}`"))?,
-            ),
+            StepSpec::Named(name) => {
+                Step::Named(steps::Named::parse(name).ok_or_else(|| format!("unknown step `{name}`"))?)
+            }
             StepSpec::Lookup { table, column } => {
-                let found = tables
-                    .get(table)
-                    .ok_or_else(|| format!("unknown code table `{table}`"))?;
+                let found = tables.get(table).ok_or_else(|| format!("unknown code table `{table}`"))?;
                 if !found.has_column(column) {
                     return Err(format!("code table `{table}` has no column `{column}`"));
                 }
-                Step::Lookup {
-                    table: found.clone(),
-                    column: column.clone(),
-                }
+                Step::Lookup { table: found.clone(), column: column.clone() }
             }
         });
     }
@@ -249,61 +212,36 @@ fn compile_rule(
         (Some(from), None) => from,
         (None, Some(value)) => {
             let source = Source::Fixed(Value::String(value.clone()));
-            return Ok(Rule {
-                source,
-                to,
-                steps,
-                required: false,
-                each: None,
-                leaf: Leaf::default(),
-            });
+            return Ok(Rule { source, to, steps, required: false, each: None, leaf: Leaf::default() });
         }
         _ => return Err("give exactly one of `from` and `value`".to_owned()),
     };
     let from_tokens = tokens(from)?;
-    let place = descend(source, &from_tokens)
-        .ok_or_else(|| format!("the source schema has no place `{from}`"))?;
+    let place = descend(source, &from_tokens).ok_or_else(|| format!("the source schema has no place `{from}`"))?;
     let (leaf, each) = match (place, &spec.each) {
         (Shape::Leaf(leaf), None) => (*leaf, None),
         (Shape::Array(items), None) => match &**items {
             Shape::Leaf(leaf) => (*leaf, None),
             _ => {
-                return Err(format!(
-                    "`{from}` is a list of objects: say with `each` what to take from one"
-                ));
+                return Err(format!("`{from}` is a list of objects: say with `each` what to take from one"));
             }
         },
         (Shape::Array(items), Some(each)) => {
             let inside = match target_place {
                 Some(Shape::Array(items)) => Some(&**items),
                 Some(_) => {
-                    return Err(format!(
-                        "`{}` is no list in the target schema",
-                        spec.to.value
-                    ));
+                    return Err(format!("`{}` is no list in the target schema", spec.to.value));
                 }
                 None => None,
             };
-            (
-                Leaf::default(),
-                Some(Rules::compile(each, items, inside, tables, problems)),
-            )
+            (Leaf::default(), Some(Rules::compile(each, items, inside, tables, problems)))
         }
         (Shape::Object(_), _) => {
-            return Err(format!(
-                "`{from}` is an object: name the fields to take, one rule each"
-            ));
+            return Err(format!("`{from}` is an object: name the fields to take, one rule each"));
         }
         (_, Some(_)) => return Err(format!("`{from}` is no list, `each` does not apply")),
     };
-    Ok(Rule {
-        source: Source::At(from_tokens),
-        to,
-        steps,
-        required: spec.required,
-        each,
-        leaf,
-    })
+    Ok(Rule { source: Source::At(from_tokens), to, steps, required: spec.required, each, leaf })
 }
 
 /// A JSON Pointer without escapes, as tokens.
@@ -322,9 +260,7 @@ pub fn descend<'s>(shape: &'s Shape, tokens: &[String]) -> Option<&'s Shape> {
 }
 
 pub fn at<'v>(value: &'v Value, tokens: &[String]) -> Option<&'v Value> {
-    tokens
-        .iter()
-        .try_fold(value, |value, token| value.get(token.as_str()))
+    tokens.iter().try_fold(value, |value, token| value.get(token.as_str()))
 }
 
 fn put(out: &mut Map<String, Value>, to: &[String], value: Value) {
@@ -333,9 +269,7 @@ fn put(out: &mut Map<String, Value>, to: &[String], value: Value) {
     };
     let mut here = out;
     for parent in parents {
-        let next = here
-            .entry(parent.clone())
-            .or_insert_with(|| Value::Object(Map::new()));
+        let next = here.entry(parent.clone()).or_insert_with(|| Value::Object(Map::new()));
         match next {
             Value::Object(map) => here = map,
             _ => return,

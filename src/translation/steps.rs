@@ -62,10 +62,7 @@ impl Named {
             Named::ToDateCompact if formats::is_date(text) => text.replace('-', ""),
             Named::ToDateCompact => return Err(Code::InvalidDate),
             Named::Integer => {
-                return text
-                    .parse::<i64>()
-                    .map(Value::from)
-                    .map_err(|_| Code::WrongType);
+                return text.parse::<i64>().map(Value::from).map_err(|_| Code::WrongType);
             }
             Named::ToText => text.to_owned(),
             Named::BooleanJn => {
@@ -91,11 +88,8 @@ fn to_stuf_date(text: &str) -> Option<String> {
 /// Eight digits for the case, two for the year, however the sender separates them: `10-123456-26` → `10/123456-26`.
 fn parketnummer(text: &str) -> Option<String> {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let separators_only = text
-        .chars()
-        .all(|c| c.is_ascii_digit() || matches!(c, '-' | '/' | '.' | ' '));
-    (digits.len() == 10 && separators_only)
-        .then(|| format!("{}/{}-{}", &digits[..2], &digits[2..8], &digits[8..]))
+    let separators_only = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '/' | '.' | ' '));
+    (digits.len() == 10 && separators_only).then(|| format!("{}/{}-{}", &digits[..2], &digits[2..8], &digits[8..]))
 }
 
 #[cfg(test)]
@@ -128,11 +122,7 @@ mod tests {
         ];
         for (step, input, expected) in table {
             let step = Named::parse(step).unwrap();
-            assert_eq!(
-                &step.apply(Value::String((*input).to_owned())),
-                expected,
-                "{step:?} of {input}"
-            );
+            assert_eq!(&step.apply(Value::String((*input).to_owned())), expected, "{step:?} of {input}");
         }
         assert_eq!(Named::ToBooleanJn.apply(true.into()), Ok("J".into()));
         assert_eq!(Named::ToText.apply(5.into()), Ok("5".into()));

@@ -43,13 +43,8 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
 const DUPLICATE: &str = "a key occurs twice";
 
 fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(bytes).map_err(|e| {
-        Problem::new(
-            Code::WrongEncoding,
-            format!("byte {}", e.valid_up_to()),
-            Code::WrongEncoding.hint(),
-        )
-    })
+    std::str::from_utf8(bytes)
+        .map_err(|e| Problem::new(Code::WrongEncoding, format!("byte {}", e.valid_up_to()), Code::WrongEncoding.hint()))
 }
 
 /// The text of the error may quote the input, so only its place is kept.
@@ -59,11 +54,7 @@ fn problem(error: &serde_json::Error) -> Problem {
     if text.starts_with("recursion limit") {
         return Problem::new(Code::TooDeep, place, Code::TooDeep.hint());
     }
-    let hint = if text.starts_with(DUPLICATE) {
-        DUPLICATE
-    } else {
-        Code::NotJson.hint()
-    };
+    let hint = if text.starts_with(DUPLICATE) { DUPLICATE } else { Code::NotJson.hint() };
     Problem::new(Code::NotJson, place, hint)
 }
 

@@ -51,9 +51,7 @@ impl Shape {
     pub fn leaves<'a>(&'a self, at: &str, visit: &mut dyn FnMut(&str, &'a Leaf)) {
         match self {
             Shape::Object(fields) => {
-                fields
-                    .iter()
-                    .for_each(|(name, shape)| shape.leaves(&format!("{at}/{name}"), visit));
+                fields.iter().for_each(|(name, shape)| shape.leaves(&format!("{at}/{name}"), visit));
             }
             Shape::Array(items) => items.leaves(at, visit),
             Shape::Leaf(leaf) => visit(at, leaf),
@@ -64,11 +62,7 @@ impl Shape {
 impl Schema {
     pub fn compile(text: &str) -> Result<Schema, Problem> {
         let document: Value = serde_json::from_str(text).map_err(|e| {
-            Problem::new(
-                Code::SchemaInvalid,
-                format!("line {}", e.line()),
-                "the file must be one JSON document",
-            )
+            Problem::new(Code::SchemaInvalid, format!("line {}", e.line()), "the file must be one JSON document")
         })?;
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
@@ -82,13 +76,7 @@ impl Schema {
             .with_format("date-time", formats::is_date_time)
             .with_format("oin", formats::is_oin)
             .build(&document)
-            .map_err(|e| {
-                Problem::new(
-                    Code::SchemaInvalid,
-                    e.schema_path().to_string(),
-                    e.to_string(),
-                )
-            })?;
+            .map_err(|e| Problem::new(Code::SchemaInvalid, e.schema_path().to_string(), e.to_string()))?;
         let shape = shape_of(&document, &document, 0)?;
         Ok(Schema { validator, shape })
     }
@@ -110,11 +98,7 @@ impl Schema {
         if self.validator.is_valid(document) {
             return Vec::new();
         }
-        let mut problems: Vec<Problem> = self
-            .validator
-            .iter_errors(document)
-            .flat_map(|e| explain(&e))
-            .collect();
+        let mut problems: Vec<Problem> = self.validator.iter_errors(document).flat_map(|e| explain(&e)).collect();
         problems.sort_by(|a, b| (&a.place, a.code.as_str()).cmp(&(&b.place, b.code.as_str())));
         problems.dedup();
         problems
@@ -127,9 +111,7 @@ fn shape_of(schema: &Value, root: &Value, depth: usize) -> Result<Shape, Problem
         return Err(invalid("schemas may not be recursive"));
     }
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-        let target = reference
-            .strip_prefix('#')
-            .and_then(|pointer| root.pointer(pointer));
+        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
         let target = target.ok_or_else(|| invalid("`$ref` must point into the same file"))?;
         let mut shape = shape_of(target, root, depth + 1)?;
         // A category beside the reference wins over none at the target.
@@ -168,13 +150,9 @@ fn category_of(schema: &Value) -> Result<Option<Category>, Problem> {
         return Ok(None);
     };
     let category = name.as_str().and_then(Category::parse);
-    category.map(Some).ok_or_else(|| {
-        Problem::new(
-            Code::SchemaInvalid,
-            "x-categorie",
-            format!("{name} is not one of the categories"),
-        )
-    })
+    category
+        .map(Some)
+        .ok_or_else(|| Problem::new(Code::SchemaInvalid, "x-categorie", format!("{name} is not one of the categories")))
 }
 
 fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
@@ -183,11 +161,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            vec![Problem::new(
-                Code::MissingField,
-                format!("{place}/{name}"),
-                Code::MissingField.hint(),
-            )]
+            vec![Problem::new(Code::MissingField, format!("{place}/{name}"), Code::MissingField.hint())]
         }
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
@@ -205,43 +179,20 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
             }
             other => at(Code::WrongType, format!("must have the form `{other}`")),
         },
-        ValidationErrorKind::Enum { options } => {
-            at(Code::WrongType, format!("must be one of {options}"))
-        }
-        ValidationErrorKind::Constant { expected_value } => {
-            at(Code::WrongType, format!("must be {expected_value}"))
-        }
-        ValidationErrorKind::Pattern { pattern } => {
-            at(Code::WrongType, format!("must match `{pattern}`"))
-        }
-        ValidationErrorKind::MaxLength { limit } => {
-            at(Code::WrongType, format!("at most {limit} characters"))
-        }
-        ValidationErrorKind::MinLength { limit } => {
-            at(Code::WrongType, format!("at least {limit} characters"))
-        }
-        ValidationErrorKind::MaxItems { limit } => {
-            at(Code::WrongType, format!("at most {limit} items"))
-        }
-        ValidationErrorKind::MinItems { limit } => {
-            at(Code::WrongType, format!("at least {limit} items"))
-        }
-        _ => at(
-            Code::WrongType,
-            format!("breaks the schema rule `{}`", error.kind().keyword()),
-        ),
+        ValidationErrorKind::Enum { options } => at(Code::WrongType, format!("must be one of {options}")),
+        ValidationErrorKind::Constant { expected_value } => at(Code::WrongType, format!("must be {expected_value}")),
+        ValidationErrorKind::Pattern { pattern } => at(Code::WrongType, format!("must match `{pattern}`")),
+        ValidationErrorKind::MaxLength { limit } => at(Code::WrongType, format!("at most {limit} characters")),
+        ValidationErrorKind::MinLength { limit } => at(Code::WrongType, format!("at least {limit} characters")),
+        ValidationErrorKind::MaxItems { limit } => at(Code::WrongType, format!("at most {limit} items")),
+        ValidationErrorKind::MinItems { limit } => at(Code::WrongType, format!("at least {limit} items")),
+        _ => at(Code::WrongType, format!("breaks the schema rule `{}`", error.kind().keyword())),
     }
 }
 
 /// A name from the input is shown only if it looks like a name of a field.
 fn safe_name(name: &str) -> &str {
     let is_name = name.len() <= 40
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'@' | b'#' | b'-' | b':'));
-    if is_name {
-        name
-    } else {
-        "(a field with an unusual name)"
-    }
+        && name.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'@' | b'#' | b'-' | b':'));
+    if is_name { name } else { "(a field with an unusual name)" }
 }

@@ -19,19 +19,9 @@ struct Frame<'s> {
 }
 
 /// Parses a document whose root is `root` in `namespace`. The answer is the content of the root element.
-pub fn parse(
-    bytes: &[u8],
-    root: &str,
-    namespace: &str,
-    shape: &Shape,
-    limits: &Limits,
-) -> Result<Value, Problem> {
+pub fn parse(bytes: &[u8], root: &str, namespace: &str, shape: &Shape, limits: &Limits) -> Result<Value, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
-        Problem::new(
-            Code::WrongEncoding,
-            format!("byte {}", e.valid_up_to()),
-            Code::WrongEncoding.hint(),
-        )
+        Problem::new(Code::WrongEncoding, format!("byte {}", e.valid_up_to()), Code::WrongEncoding.hint())
     })?;
     let mut parser = Parser {
         reader: NsReader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
@@ -61,12 +51,9 @@ impl<'x, 's> Parser<'x, 's> {
                 Ok(next) => next,
                 Err(_) => return Err(self.problem(Code::NotXml)),
             };
-            let in_namespace =
-                matches!(resolved, ResolveResult::Bound(ns) if ns.as_ref() == self.namespace);
+            let in_namespace = matches!(resolved, ResolveResult::Bound(ns) if ns.as_ref() == self.namespace);
             match event {
-                Event::Start(start) => {
-                    self.open(&start, in_namespace, root, shape, document.is_some())?
-                }
+                Event::Start(start) => self.open(&start, in_namespace, root, shape, document.is_some())?,
                 Event::Empty(start) => {
                     self.open(&start, in_namespace, root, shape, document.is_some())?;
                     self.close(&mut document)?;
@@ -117,11 +104,7 @@ impl<'x, 's> Parser<'x, 's> {
             Some(parent) => parent.shape.and_then(|s| s.child(&name)),
             None if ended => return Err(self.problem(Code::NotXml)),
             None if name != root => {
-                return Err(Problem::new(
-                    Code::ExtraField,
-                    "/",
-                    format!("the root element must be `{root}`"),
-                ));
+                return Err(Problem::new(Code::ExtraField, "/", format!("the root element must be `{root}`")));
             }
             None => Some(shape),
         };
@@ -143,12 +126,7 @@ impl<'x, 's> Parser<'x, 's> {
             };
             children.insert(format!("@{key}"), Value::String(value.into_owned()));
         }
-        self.stack.push(Frame {
-            name,
-            shape,
-            children,
-            text: String::new(),
-        });
+        self.stack.push(Frame { name, shape, children, text: String::new() });
         Ok(())
     }
 
@@ -168,22 +146,14 @@ impl<'x, 's> Parser<'x, 's> {
             children.insert("#text".to_owned(), Value::String(text.to_owned()));
             Value::Object(children)
         } else {
-            return Err(Problem::new(
-                Code::WrongType,
-                place(),
-                "text between elements is not accepted",
-            ));
+            return Err(Problem::new(Code::WrongType, place(), "text between elements is not accepted"));
         };
         let Some(parent) = self.stack.last_mut() else {
             *document = Some(value);
             return Ok(());
         };
         if frame.shape.is_some_and(Shape::is_array) {
-            match parent
-                .children
-                .entry(&*frame.name)
-                .or_insert_with(|| Value::Array(Vec::new()))
-            {
+            match parent.children.entry(&*frame.name).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(items) => items.push(value),
                 _ => unreachable!("an array shape always holds an array"),
             }
@@ -191,11 +161,7 @@ impl<'x, 's> Parser<'x, 's> {
         }
         if parent.children.contains_key(&frame.name) {
             let place = self.place(&frame.name);
-            return Err(Problem::new(
-                Code::ExtraField,
-                place,
-                "this element may occur once",
-            ));
+            return Err(Problem::new(Code::ExtraField, place, "this element may occur once"));
         }
         parent.children.insert(frame.name, value);
         Ok(())
@@ -224,19 +190,13 @@ impl<'x, 's> Parser<'x, 's> {
     /// Where the reader is, as a line number: for what has no place in the content.
     fn problem(&self, code: Code) -> Problem {
         let position = (self.reader.buffer_position() as usize).min(self.text.len());
-        let line = self.text.as_bytes()[..position]
-            .iter()
-            .filter(|&&b| b == b'\n')
-            .count()
-            + 1;
+        let line = self.text.as_bytes()[..position].iter().filter(|&&b| b == b'\n').count() + 1;
         Problem::new(code, format!("line {line}"), code.hint())
     }
 
     fn place(&self, name: &str) -> String {
         let open = self.stack.iter().skip(1).map(|frame| frame.name.as_str());
-        let names: Vec<&str> = open
-            .chain((!self.stack.is_empty()).then_some(name))
-            .collect();
+        let names: Vec<&str> = open.chain((!self.stack.is_empty()).then_some(name)).collect();
         format!("/{}", names.join("/"))
     }
 }
@@ -251,9 +211,7 @@ pub fn write(content: &Value, root: &str, namespace: &str) -> Vec<u8> {
 
 fn write_element(out: &mut String, name: &str, namespace: Option<&str>, content: &Value) {
     if let Value::Array(items) = content {
-        items
-            .iter()
-            .for_each(|item| write_element(out, name, namespace, item));
+        items.iter().for_each(|item| write_element(out, name, namespace, item));
         return;
     }
     out.push('<');
@@ -271,10 +229,7 @@ fn write_element(out: &mut String, name: &str, namespace: Option<&str>, content:
     };
     for (key, value) in children {
         if let Some(attribute) = key.strip_prefix('@') {
-            out.push_str(&format!(
-                " {attribute}=\"{}\"",
-                quick_xml::escape::escape(scalar(value).as_ref())
-            ));
+            out.push_str(&format!(" {attribute}=\"{}\"", quick_xml::escape::escape(scalar(value).as_ref())));
         }
     }
     out.push('>');

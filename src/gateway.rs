@@ -1,0 +1,123 @@
+//! Gateway: the rooms wired together. Each message walks the corridor once; what cannot end now waits in the
+//! ledger and is taken up again from there.
+
+mod intake;
+mod outbox;
+mod receipts;
+mod series;
+mod start;
+
+pub use start::{Error, run};
+
+use crate::core::{Pipeline, Plan};
+use crate::delivery;
+use crate::envelope::{RawMessage, Rejection};
+use crate::facts::iris;
+use crate::ledger::Ledger;
+use crate::receipt::keys::Signer;
+use crate::telemetry::metrics::Metrics;
+use jiff::Timestamp;
+use series::Series;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// What every task shares.
+pub struct Gateway {
+    pipeline: Arc<Pipeline>,
+    ledger: Ledger,
+    signer: Signer,
+    issuer: String,
+    iris: iris::Client,
+    publisher: delivery::amqp::Publisher,
+    webhooks: delivery::webhook::Client,
+    retries: delivery::Retries,
+    metrics: Metrics,
+    /// Messages worked on at once; overload slows intake, never memory.
+    in_flight: Arc<Semaphore>,
+    series: Series,
+    /// Something in the ledger may be due.
+    due: Notify,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// A message after the core had its say.
+enum Considered {
+    Rejected(Box<Rejection>),
+    Planned(Box<Plan>),
+}
+
+impl Gateway {
+    /// The corridor, with the two questions to IRIS where a message needs them. Never fails: what cannot be
+    /// known makes its recipients wait.
+    async fn consider(&self, raw: &RawMessage, now: Timestamp) -> Considered {
+        use crate::telemetry::stage_span as stage;
+        let pipeline = &self.pipeline;
+        let valid = stage("envelope")
+            .in_scope(|| pipeline.open(raw))
+            .and_then(|envelope| stage("validation").in_scope(|| pipeline.validate(envelope, now)));
+        let valid = match valid {
+            Ok(valid) => valid,
+            Err(rejection) => return Considered::Rejected(rejection),
+        };
+        let trace = crate::telemetry::current_traceparent();
+        let person = valid.person();
+        let facts = if valid.kind().needs_facts() {
+            let asked = self.iris.facts(person.clone(), trace.as_deref());
+            self.known(asked.instrument(stage("facts")).await)
+        } else {
+            None
+        };
+        let decided = stage("policy").in_scope(|| pipeline.decide(valid, facts.as_ref(), now));
+        let wanted = decided.wanted();
+        let data = if wanted.is_empty() {
+            None
+        } else {
+            let asked = self.iris.case_data(person, wanted, trace.as_deref());
+            self.known(asked.instrument(stage("facts")).await)
+        };
+        Considered::Planned(Box::new(pipeline.complete(&decided, data.as_ref())))
+    }
+
+    fn known<T>(&self, answer: Result<T, crate::facts::Unavailable>) -> Option<T> {
+        match answer {
+            Ok(known) => {
+                self.metrics.facts_requested("ok");
+                Some(known)
+            }
+            Err(unavailable) => {
+                self.metrics.facts_requested("unavailable");
+                tracing::debug!(error = %unavailable, code = %crate::code::Code::FactsUnavailable, "facts are missing");
+                None
+            }
+        }
+    }
+
+    /// Runs a write to the ledger until it is done. Without the ledger nothing may go on; a message that is
+    /// not recorded is not acknowledged, so giving up at the stop loses nothing.
+    async fn until_recorded<T, F>(&self, mut write: impl FnMut() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, crate::ledger::Error>>,
+    {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match write().await {
+                Ok(done) => return Some(done),
+                Err(crate::ledger::Error::Unavailable) => {}
+                Err(other) => {
+                    tracing::warn!(error = %other, "the ledger did not take a write");
+                    return None;
+                }
+            }
+            tracing::warn!(code = %crate::code::Code::LedgerUnavailable, "the ledger cannot be written: waiting");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
+                () = self.stopping.cancelled() => return None,
+            }
+        }
+    }
+}

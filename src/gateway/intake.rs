@@ -1,0 +1,243 @@
+//! One message from the broker: considered, recorded, acknowledged, and only then sent on.
+
+use super::{Considered, Gateway};
+use crate::code::Code;
+use crate::core::{Fate, Plan, Planned, derived_key};
+use crate::envelope::{RawMessage, Rejection};
+use crate::explain::rejection_reason;
+use crate::intake::Inbound;
+use crate::ledger::{Accepted, Head, NewDelivery, NewMessage, Order, State};
+use crate::outcome::{Outcome, Problem, Reason};
+use crate::party::PartyId;
+use crate::policy::Address;
+use crate::receipt::Decision;
+use jiff::Timestamp;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tracing::Instrument;
+
+/// Where each delivery that is ready goes, in the order of [`NewMessage::deliveries`].
+type Addresses = Vec<Option<Address>>;
+
+impl Gateway {
+    /// Takes messages while there is room for them.
+    pub(super) async fn take_in(self: Arc<Self>, mut inbound: mpsc::Receiver<Inbound>) {
+        while let Some(message) = inbound.recv().await {
+            let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
+            let gateway = self.clone();
+            self.tasks.spawn(async move { gateway.one(message, permit).await });
+        }
+    }
+
+    async fn one(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
+        let span = crate::telemetry::message_span(&inbound.queue, &inbound.raw);
+        self.metrics.received(inbound.raw.queue_of.as_ref().map_or("unknown", PartyId::as_str));
+        self.handle(inbound, permit).instrument(span).await;
+    }
+
+    async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
+        let now = Timestamp::now();
+        let Inbound { raw, acker, .. } = inbound;
+        let considered = self.consider(&raw, now).await;
+        // Taken before the ledger decides about the order, held until the deliveries are over.
+        let line = match &considered {
+            Considered::Planned(plan) => plan.order.map(|order| self.series.line(order.key)),
+            Considered::Rejected(_) => None,
+        };
+        let (mut message, mut addresses) = match considered {
+            Considered::Planned(plan) => self.planned(*plan, &raw, now),
+            Considered::Rejected(rejection) => (self.rejected(&rejection, &raw, now), vec![None]),
+        };
+        let span = crate::telemetry::stage_span("ledger");
+        let recorded = async {
+            loop {
+                let accepted = self.until_recorded(|| self.ledger.accept(message.clone())).await?;
+                if !matches!(accepted, Accepted::Conflict) {
+                    return Some(accepted);
+                }
+                // The same id with other content: a message of its own, that is rejected.
+                message = self.conflicting(&message, now);
+                addresses = vec![None];
+            }
+        };
+        let Some(accepted) = recorded.instrument(span).await else {
+            acker.release().await;
+            return;
+        };
+        acker.ack().await;
+        self.after(accepted, message, addresses, line).await;
+        drop(permit);
+    }
+
+    /// What follows once the message is safely recorded.
+    async fn after(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        message: NewMessage,
+        addresses: Addresses,
+        line: Option<Arc<tokio::sync::Mutex<i64>>>,
+    ) {
+        match accepted {
+            Accepted::New { message: key, deliveries, receipts } => {
+                let head = Arc::new(head(key, &message));
+                for (delivery, planned) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
+                    let (key, address) = (delivery, planned);
+                    let (delivery, planned) = key;
+                    self.count(&head, &planned.state);
+                    let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
+                        continue;
+                    };
+                    let job = super::outbox::Job {
+                        delivery,
+                        head: head.clone(),
+                        recipient,
+                        key: planned.idempotency_key,
+                        decision: planned.decision,
+                        outgoing,
+                        attempts: 0,
+                        again: false,
+                    };
+                    self.deliver(job, address, line.as_deref()).await;
+                }
+                self.send_receipts(receipts).await;
+            }
+            Accepted::Duplicate { receipts, .. } => {
+                self.metrics.outcome(message.kind.as_deref(), "duplicate", "");
+                self.send_receipts(receipts).await;
+            }
+            Accepted::Superseded { .. } => self.settle_superseded().await,
+            Accepted::Conflict => unreachable!("a conflict was recorded as a rejected message"),
+        }
+    }
+
+    fn count(&self, head: &Head, state: &State) {
+        match state {
+            State::Ready(_) => {}
+            State::Waiting { outcome, reason, .. } | State::Final { outcome, reason, .. } => {
+                self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), reason.code.as_str());
+            }
+        }
+    }
+
+    fn planned(&self, plan: Plan, raw: &RawMessage, now: Timestamp) -> (NewMessage, Addresses) {
+        let mut message = self.message(raw, now, plan.sender.clone(), &plan.identity, plan.order);
+        message.kind = Some(plan.kind);
+        let mut addresses = Addresses::with_capacity(plan.deliveries.len());
+        for planned in plan.deliveries {
+            let (delivery, address) = self.new_delivery(planned, &message, now);
+            message.deliveries.push(delivery);
+            addresses.push(address);
+        }
+        (message, addresses)
+    }
+
+    fn new_delivery(&self, planned: Planned, message: &NewMessage, now: Timestamp) -> (NewDelivery, Option<Address>) {
+        let recipient = (planned.recipient, planned.role);
+        let (state, address) = match planned.fate {
+            Fate::Deliver(outgoing, address) => (State::Ready(outgoing), Some(address)),
+            Fate::Wait(outcome, reason) => {
+                (State::Waiting { outcome, reason, again_at: self.again_at(outcome, 0, now) }, None)
+            }
+            Fate::End(outcome, reason) => {
+                let receipt = self.receipt(
+                    &head(crate::ledger::MessageKey(0), message),
+                    Some(&recipient),
+                    planned.idempotency_key,
+                    outcome,
+                    Some(reason.clone()),
+                    planned.decision.clone(),
+                    None,
+                );
+                (State::Final { outcome, reason, receipt }, None)
+            }
+        };
+        let delivery = NewDelivery {
+            idempotency_key: planned.idempotency_key,
+            recipient: Some(recipient),
+            decision: planned.decision,
+            volatile: planned.volatile,
+            state,
+        };
+        (delivery, address)
+    }
+
+    fn rejected(&self, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
+        let identity = rejection.identity();
+        let sender = rejection.sender.clone().unwrap_or_else(|| PartyId::new("unknown"));
+        let mut message = self.message(raw, now, sender, &identity, None);
+        message.kind.clone_from(&identity.message.r#type);
+        self.reject(&mut message, rejection_reason(rejection));
+        message
+    }
+
+    fn conflicting(&self, message: &NewMessage, now: Timestamp) -> NewMessage {
+        let mut conflicting =
+            NewMessage { conflict: true, order: None, received_at: now, deliveries: Vec::new(), ..message.clone() };
+        let code = Code::ReplayedWithOtherContent;
+        let reason = Reason::new(code, code.hint()).with_problems(vec![Problem::new(code, "id", code.hint())]);
+        self.reject(&mut conflicting, reason);
+        conflicting
+    }
+
+    fn reject(&self, message: &mut NewMessage, reason: Reason) {
+        let identity = crate::envelope::Identity {
+            source: message.source.clone(),
+            id: message.id.clone(),
+            digest: message.digest,
+            message: message.message_ref.clone(),
+        };
+        let key = derived_key(&identity, None);
+        let head = head(crate::ledger::MessageKey(0), message);
+        let outcome = Outcome::Rejected;
+        let receipt = self.receipt(&head, None, key, outcome, Some(reason.clone()), Decision::default(), None);
+        message.deliveries = vec![NewDelivery {
+            idempotency_key: key,
+            recipient: None,
+            decision: Decision::default(),
+            volatile: false,
+            state: State::Final { outcome, reason, receipt },
+        }];
+    }
+
+    fn message(
+        &self,
+        raw: &RawMessage,
+        now: Timestamp,
+        sender: PartyId,
+        identity: &crate::envelope::Identity,
+        order: Option<Order>,
+    ) -> NewMessage {
+        NewMessage {
+            source: identity.source.clone(),
+            id: identity.id.clone(),
+            kind: None,
+            sender,
+            digest: identity.digest,
+            conflict: false,
+            received_at: now,
+            traceparent: crate::telemetry::current_traceparent(),
+            order,
+            message_ref: identity.message.clone(),
+            policy_version: self.pipeline.engine.version.clone(),
+            mapping_version: self.pipeline.mapping_version(),
+            raw: raw.to_stored(),
+            deliveries: Vec::new(),
+        }
+    }
+}
+
+fn head(key: crate::ledger::MessageKey, message: &NewMessage) -> Head {
+    Head {
+        key,
+        source: message.source.clone(),
+        id: message.id.clone(),
+        kind: message.kind.clone(),
+        sender: message.sender.clone(),
+        received_at: message.received_at,
+        traceparent: message.traceparent.clone(),
+        order: message.order,
+        message_ref: message.message_ref.clone(),
+        policy_version: message.policy_version.clone(),
+        mapping_version: message.mapping_version.clone(),
+    }
+}

@@ -1,0 +1,362 @@
+//! What must go out: each delivery until it is taken or parked, and whatever in the ledger is due.
+
+use super::Gateway;
+use crate::code::Code;
+use crate::core::Fate;
+use crate::delivery::amqp::Publication;
+use crate::delivery::{Class, Failure};
+use crate::directory::Endpoint;
+use crate::ledger::{DeliveryKey, Due, Head, Outgoing, Retry};
+use crate::outcome::{Outcome, Reason};
+use crate::party::{PartyId, Role};
+use crate::personal::Personal;
+use crate::policy::{self, Address};
+use crate::receipt::Decision;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// How long a claimed row stays ours; after a crash the start releases it at once.
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
+const SWEEP: Duration = Duration::from_millis(500);
+const SWEEP_LIMIT: usize = 128;
+/// How often what waits for a person's judgement is looked at again.
+const RECHECK: SignedDuration = SignedDuration::from_secs(60);
+
+/// One delivery on its way.
+pub(super) struct Job {
+    pub delivery: DeliveryKey,
+    pub head: Arc<Head>,
+    pub recipient: (PartyId, Role),
+    /// Same on every attempt; the recipient recognises a repetition by it.
+    pub key: Uuid,
+    pub decision: Decision,
+    pub outgoing: Outgoing,
+    pub attempts: u32,
+    /// Out of the ledger, not straight from intake.
+    pub again: bool,
+}
+
+/// A CloudEvent that the gateway sends.
+pub(super) struct Event<'a> {
+    pub id: Uuid,
+    pub kind: &'a str,
+    pub content_type: &'a str,
+    pub correlation_id: Option<&'a str>,
+}
+
+impl Gateway {
+    pub(super) async fn deliver(
+        self: &Arc<Self>,
+        job: Job,
+        address: Option<Address>,
+        line: Option<&tokio::sync::Mutex<i64>>,
+    ) {
+        let Some(address) = address else {
+            let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
+            return self.park(job.delivery, reason).await;
+        };
+        let Some((line, order)) = line.zip(job.head.order) else { return self.attempt(job, &address).await };
+        let mut last = line.lock().await;
+        let overtaken = *last > order.sequence || (job.again && self.is_superseded(&job).await);
+        if overtaken {
+            return self.end_superseded(&job).await;
+        }
+        *last = order.sequence;
+        self.attempt(job, &address).await;
+    }
+
+    async fn is_superseded(&self, job: &Job) -> bool {
+        let row = self.ledger.delivery(job.delivery).await;
+        row.is_ok_and(|row| row.outcome == Outcome::Superseded)
+    }
+
+    async fn attempt(self: &Arc<Self>, job: Job, address: &Address) {
+        let span = match address.endpoint() {
+            Endpoint::Amqp { queue } => crate::telemetry::publish_span(queue, job.head.traceparent.as_deref()),
+            Endpoint::Webhook { .. } => {
+                crate::telemetry::publish_span(address.party().as_str(), job.head.traceparent.as_deref())
+            }
+        };
+        let sent = self.send(&job, address).instrument(span).await;
+        match sent {
+            Ok(()) => self.delivered(job).await,
+            Err(failure) => self.failed(job, &failure).await,
+        }
+    }
+
+    async fn send(&self, job: &Job, address: &Address) -> Result<(), Failure> {
+        let event = Event {
+            id: job.key,
+            kind: &job.outgoing.kind,
+            content_type: &job.outgoing.content_type,
+            correlation_id: Some(&job.head.id),
+        };
+        let body = job.outgoing.body.reveal_personal_data().clone();
+        let (way, sent) = match address.endpoint() {
+            Endpoint::Amqp { queue } => {
+                let publication = self.publication(&event, queue.clone(), body);
+                ("amqp", self.publisher.publish(publication).await)
+            }
+            Endpoint::Webhook { url, structured, .. } => {
+                let publication = self.publication(&event, url.clone(), body);
+                ("webhook", self.webhooks.post(publication, *structured).await)
+            }
+        };
+        self.metrics.attempted(way, if sent.is_ok() { "ok" } else { "failed" });
+        sent
+    }
+
+    pub(super) fn publication(&self, event: &Event<'_>, to: String, body: Vec<u8>) -> Publication {
+        let mut attributes = vec![
+            ("id".to_owned(), event.id.to_string()),
+            ("source".to_owned(), self.issuer.clone()),
+            ("specversion".to_owned(), "1.0".to_owned()),
+            ("type".to_owned(), event.kind.to_owned()),
+            ("time".to_owned(), Timestamp::now().to_string()),
+        ];
+        if let Some(correlation_id) = event.correlation_id {
+            attributes.push(("correlationid".to_owned(), correlation_id.to_owned()));
+        }
+        Publication {
+            to,
+            body: Personal::new(body),
+            content_type: event.content_type.to_owned(),
+            message_id: event.id.to_string(),
+            attributes,
+            traceparent: crate::telemetry::current_traceparent(),
+        }
+    }
+
+    async fn delivered(self: &Arc<Self>, job: Job) {
+        let now = Timestamp::now();
+        let digest = Some(job.outgoing.digest.clone());
+        let receipt =
+            self.receipt(&job.head, Some(&job.recipient), job.key, Outcome::Delivered, None, job.decision, digest);
+        self.metrics.outcome(job.head.kind.as_deref(), Outcome::Delivered.as_str(), "");
+        self.metrics.delivered_after(now.duration_since(job.head.received_at));
+        let recorded = self.until_recorded(|| self.ledger.delivered(job.delivery, receipt.clone(), now)).await;
+        if let Some(receipt) = recorded {
+            self.send_receipt(receipt).await;
+        }
+    }
+
+    async fn failed(self: &Arc<Self>, job: Job, failure: &Failure) {
+        // Our own broker being gone says nothing about the recipient: it does not count as an attempt.
+        let attempts = if matches!(failure, Failure::Disconnected) { job.attempts } else { job.attempts + 1 };
+        let code = if matches!(failure, Failure::Unroutable) { Code::Unroutable } else { Code::DeliveryFailed };
+        let after = match failure.class() {
+            Class::Park => {
+                return self.park(job.delivery, Reason::new(Code::RecipientRefused, failure.to_string())).await;
+            }
+            Class::Retry { .. } if attempts >= self.retries.max_attempts.get() => {
+                return self.park(job.delivery, Reason::new(Code::AttemptsExhausted, failure.to_string())).await;
+            }
+            Class::Retry { after } => after,
+        };
+        let now = Timestamp::now();
+        let mut next = self.after_backoff(attempts.max(1), now);
+        if let Some(asked) = after.and_then(|after| SignedDuration::try_from(after).ok()) {
+            next = next.max(now + asked);
+        }
+        tracing::warn!(recipient = %job.recipient.0, error = %failure, %code, attempts, "a delivery failed; it is retried");
+        let reason = Reason::new(code, failure.to_string());
+        let retried = self.until_recorded(|| self.ledger.retry(job.delivery, attempts, next, reason.clone())).await;
+        match retried {
+            Some(Retry::Superseded) => self.settle_superseded().await,
+            Some(Retry::Scheduled) => self.metrics.outcome(job.head.kind.as_deref(), "retrying", code.as_str()),
+            None => {}
+        }
+    }
+
+    async fn park(&self, delivery: DeliveryKey, reason: Reason) {
+        tracing::warn!(%delivery, code = %reason.code, "a delivery is parked: a person decides");
+        self.metrics.outcome(None, Outcome::Parked.as_str(), reason.code.as_str());
+        let _ = self.until_recorded(|| self.ledger.wait(delivery, Outcome::Parked, reason.clone(), None)).await;
+    }
+
+    async fn end_superseded(self: &Arc<Self>, job: &Job) {
+        let reason = Reason::new(Code::Superseded, Code::Superseded.hint());
+        let outcome = Outcome::Superseded;
+        let receipt = self.receipt(
+            &job.head,
+            Some(&job.recipient),
+            job.key,
+            outcome,
+            Some(reason.clone()),
+            job.decision.clone(),
+            None,
+        );
+        self.finish(job.delivery, outcome, reason, receipt).await;
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        delivery: DeliveryKey,
+        outcome: Outcome,
+        reason: Reason,
+        receipt: crate::receipt::SignedReceipt,
+    ) {
+        let now = Timestamp::now();
+        let write = || self.ledger.finish(delivery, outcome, reason.clone(), receipt.clone(), now);
+        if let Some(receipt) = self.until_recorded(write).await {
+            self.send_receipt(receipt).await;
+        } else {
+            // Superseded in the ledger before we could say so: it owes a receipt.
+            self.settle_superseded().await;
+        }
+    }
+
+    /// Deliveries that a newer message ended: their receipts.
+    pub(super) async fn settle_superseded(self: &Arc<Self>) {
+        let Ok(owing) = self.ledger.unreceipted(SWEEP_LIMIT).await else { return };
+        for due in owing {
+            let reason = Reason::new(Code::Superseded, Code::Superseded.hint());
+            self.metrics.outcome(due.message.kind.as_deref(), due.outcome.as_str(), reason.code.as_str());
+            let receipt = self.receipt_for(&due, due.outcome, due.reason.clone().unwrap_or(reason));
+            // Somebody else may have attached it meanwhile; there is only ever one.
+            if let Ok(receipt) = self.ledger.attach_receipt(due.delivery, receipt).await {
+                self.send_receipt(receipt).await;
+            }
+        }
+    }
+
+    /// Takes up what is due in the ledger, until the gateway stops.
+    pub(super) async fn sweep(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(SWEEP);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = self.due.notified() => {}
+                () = self.stopping.cancelled() => return,
+            }
+            let now = Timestamp::now();
+            for receipt in self.ledger.receipts_due(now, SWEEP_LIMIT, LEASE).await.unwrap_or_default() {
+                self.send_receipt(receipt).await;
+            }
+            self.settle_superseded().await;
+            // Room first, claims after: what is claimed is worked on at once.
+            let room = self.in_flight.available_permits().min(SWEEP_LIMIT);
+            if room == 0 {
+                continue;
+            }
+            for due in self.ledger.claim_due(now, room, LEASE).await.unwrap_or_default() {
+                let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
+                let gateway = self.clone();
+                let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
+                self.tasks.spawn(
+                    async move {
+                        gateway.take_up(due).await;
+                        drop(permit);
+                    }
+                    .instrument(span),
+                );
+            }
+        }
+    }
+
+    /// One delivery out of the ledger: sent again, or decided anew where its facts may have changed.
+    async fn take_up(self: Arc<Self>, due: Due) {
+        let line = due.message.order.map(|order| self.series.line(order.key));
+        let Some(recipient) = due.recipient.clone() else { return };
+        match (due.outgoing.clone(), due.raw.as_ref()) {
+            (Some(outgoing), None) => {
+                let address = policy::address(&self.pipeline.directory, &recipient.0, &recipient.1);
+                let decision = due.decision.clone();
+                self.deliver(self.job(&due, recipient, outgoing, decision), address, line.as_deref()).await;
+            }
+            (_, Some(raw)) => {
+                let Some(raw) = crate::envelope::RawMessage::from_stored(raw) else {
+                    let reason = Reason::new(Code::MappingFailed, "the stored message cannot be read back");
+                    return self.park(due.delivery, reason).await;
+                };
+                self.decide_anew(due, recipient, &raw, line.as_deref()).await;
+            }
+            (None, None) => {
+                let reason = Reason::new(Code::MappingFailed, "there is nothing to send and nothing to decide on");
+                self.park(due.delivery, reason).await;
+            }
+        }
+    }
+
+    async fn decide_anew(
+        self: &Arc<Self>,
+        due: Due,
+        recipient: (PartyId, Role),
+        raw: &crate::envelope::RawMessage,
+        line: Option<&tokio::sync::Mutex<i64>>,
+    ) {
+        let now = Timestamp::now();
+        let plan = match self.consider(raw, now).await {
+            super::Considered::Planned(plan) => plan,
+            super::Considered::Rejected(rejection) => {
+                let reason = crate::explain::rejection_reason(&rejection);
+                return self.park(due.delivery, reason).await;
+            }
+        };
+        let planned = plan.deliveries.into_iter().find(|p| p.recipient == recipient.0 && p.role == recipient.1);
+        let Some(planned) = planned else {
+            // The facts say that this party is no recipient of this message.
+            let _ = self.until_recorded(|| self.ledger.not_addressed(due.delivery)).await;
+            return;
+        };
+        match planned.fate {
+            Fate::Deliver(outgoing, address) => {
+                let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
+                if self.until_recorded(ready).await.is_none() {
+                    return;
+                }
+                let job = self.job(&due, recipient, outgoing, planned.decision);
+                self.deliver(job, Some(address), line).await;
+            }
+            Fate::Wait(outcome, reason) => {
+                let again_at = self.again_at(outcome, due.attempts + 1, now);
+                let write = || self.ledger.wait(due.delivery, outcome, reason.clone(), again_at);
+                let _ = self.until_recorded(write).await;
+            }
+            Fate::End(outcome, reason) => {
+                self.metrics.outcome(due.message.kind.as_deref(), outcome.as_str(), reason.code.as_str());
+                let receipt = self.receipt(
+                    &due.message,
+                    Some(&recipient),
+                    due.idempotency_key,
+                    outcome,
+                    Some(reason.clone()),
+                    planned.decision,
+                    None,
+                );
+                self.finish(due.delivery, outcome, reason, receipt).await;
+            }
+        }
+    }
+
+    fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
+        Job {
+            delivery: due.delivery,
+            head: Arc::new(due.message.clone()),
+            recipient,
+            key: due.idempotency_key,
+            decision,
+            outgoing,
+            attempts: due.attempts,
+            again: true,
+        }
+    }
+
+    pub(super) fn after_backoff(&self, attempts: u32, now: Timestamp) -> Timestamp {
+        let delay = self.retries.backoff(attempts);
+        SignedDuration::try_from(delay).map_or(now, |delay| now + delay)
+    }
+
+    /// When something that waits is looked at again; never by itself once it is parked.
+    pub(super) fn again_at(&self, outcome: Outcome, attempts: u32, now: Timestamp) -> Option<Timestamp> {
+        match outcome {
+            Outcome::Retrying => Some(self.after_backoff(attempts.max(1), now)),
+            Outcome::AwaitingAssessment | Outcome::Held => Some(now + RECHECK),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A small OTLP collector for the demo and the tests.

@@ -1,0 +1,117 @@
+//! Metrics for Prometheus. Labels are names out of our own files, never out of a message.
+
+use crate::ledger::Waiting;
+use jiff::{SignedDuration, Timestamp};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    /// Types that may be a label; anything else a sender makes up is `other`.
+    kinds: Vec<String>,
+    received: IntCounterVec,
+    outcomes: IntCounterVec,
+    attempts: IntCounterVec,
+    facts: IntCounterVec,
+    receipts: IntCounterVec,
+    delivered_seconds: Histogram,
+    waiting: IntGaugeVec,
+    oldest: IntGaugeVec,
+    connected: IntGaugeVec,
+    breaker_open: IntGauge,
+    in_flight: IntGauge,
+}
+
+impl Metrics {
+    pub fn new(kinds: Vec<String>) -> Result<Metrics, prometheus::Error> {
+        let registry = Registry::new_custom(Some("ketenpoort".to_owned()), None)?;
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let buckets = vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0, 86400.0];
+        let seconds = HistogramOpts::new("delivered_seconds", "From received to delivered, in seconds");
+        let delivered_seconds = Histogram::with_opts(seconds.buckets(buckets))?;
+        registry.register(Box::new(delivered_seconds.clone()))?;
+        Ok(Metrics(Arc::new(Inner {
+            received: counter("messages_received_total", "Messages taken from a partner's queue", &["party"])?,
+            outcomes: counter("outcomes_total", "Outcomes per recipient", &["type", "outcome", "code"])?,
+            attempts: counter("delivery_attempts_total", "Attempts to deliver", &["way", "result"])?,
+            facts: counter("facts_requests_total", "Questions to IRIS", &["result"])?,
+            receipts: counter("receipts_sent_total", "Receipts taken by the sender's queue", &[])?,
+            waiting: gauges("waiting", "Deliveries that wait", &["outcome"])?,
+            oldest: gauges("waiting_oldest_seconds", "Age of the oldest delivery that waits", &["outcome"])?,
+            connected: gauges("amqp_connected", "1 while there is a connection to a broker", &["direction"])?,
+            breaker_open: gauge("facts_breaker_open", "1 while IRIS is left alone after failures")?,
+            in_flight: gauge("in_flight", "Messages being worked on")?,
+            delivered_seconds,
+            registry,
+            kinds,
+        })))
+    }
+
+    fn kind<'a>(&self, kind: Option<&'a str>) -> &'a str {
+        kind.filter(|kind| self.0.kinds.iter().any(|known| known == kind)).unwrap_or("other")
+    }
+
+    pub fn received(&self, party: &str) {
+        self.0.received.with_label_values(&[party]).inc();
+    }
+    pub fn outcome(&self, kind: Option<&str>, outcome: &str, code: &str) {
+        self.0.outcomes.with_label_values(&[self.kind(kind), outcome, code]).inc();
+    }
+    pub fn attempted(&self, way: &str, result: &str) {
+        self.0.attempts.with_label_values(&[way, result]).inc();
+    }
+    pub fn facts_requested(&self, result: &str) {
+        self.0.facts.with_label_values(&[result]).inc();
+    }
+    pub fn receipt_sent(&self) {
+        self.0.receipts.with_label_values::<&str>(&[]).inc();
+    }
+    pub fn delivered_after(&self, age: SignedDuration) {
+        self.0.delivered_seconds.observe(age.as_secs_f64());
+    }
+    pub fn connected(&self, direction: &str, connected: bool) {
+        self.0.connected.with_label_values(&[direction]).set(connected.into());
+    }
+    pub fn breaker_open(&self, open: bool) {
+        self.0.breaker_open.set(open.into());
+    }
+    pub fn in_flight(&self, count: usize) {
+        self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Outcomes that nobody waits in any more go back to zero.
+    pub fn waiting(&self, all: &[Waiting], now: Timestamp) {
+        self.0.waiting.reset();
+        self.0.oldest.reset();
+        for waiting in all {
+            let outcome = waiting.outcome.as_str();
+            self.0.waiting.with_label_values(&[outcome]).set(waiting.count);
+            let age = now.duration_since(waiting.oldest).as_secs();
+            self.0.oldest.with_label_values(&[outcome]).set(age);
+        }
+    }
+
+    pub fn render(&self) -> String {
+        let mut out = Vec::new();
+        // Fails only where a metric has no name.
+        let _ = TextEncoder::new().encode(&self.0.registry.gather(), &mut out);
+        String::from_utf8(out).unwrap_or_default()
+    }
+}
