@@ -1,5 +1,6 @@
 //! One message from the broker: considered, recorded, acknowledged, and only then sent on.
 
+use super::series::Line;
 use super::{Considered, Gateway};
 use crate::code::Code;
 use crate::core::{Fate, Plan, Planned, derived_key};
@@ -75,14 +76,13 @@ impl Gateway {
         accepted: Accepted,
         message: NewMessage,
         addresses: Addresses,
-        line: Option<Arc<tokio::sync::Mutex<i64>>>,
+        line: Option<Arc<Line>>,
     ) {
         match accepted {
             Accepted::New { message: key, deliveries, receipts } => {
                 let head = Arc::new(head(key, &message));
-                for (delivery, planned) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
-                    let (key, address) = (delivery, planned);
-                    let (delivery, planned) = key;
+                let mut sends = Vec::new();
+                for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
                     self.count(&head, &planned.state);
                     let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
                         continue;
@@ -97,9 +97,10 @@ impl Gateway {
                         attempts: 0,
                         again: false,
                     };
-                    self.deliver(job, address, line.as_deref()).await;
+                    sends.push(self.deliver(job, address, line.as_deref()));
                 }
-                self.send_receipts(receipts).await;
+                // Recipients do not wait for each other.
+                futures_util::future::join(self.send_receipts(receipts), futures_util::future::join_all(sends)).await;
             }
             Accepted::Duplicate { receipts, .. } => {
                 self.metrics.outcome(message.kind.as_deref(), "duplicate", "");

@@ -1,6 +1,7 @@
 //! What must go out: each delivery until it is taken or parked, and whatever in the ledger is due.
 
 use super::Gateway;
+use super::series::Line;
 use crate::code::Code;
 use crate::core::Fate;
 use crate::delivery::amqp::Publication;
@@ -48,18 +49,14 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(
-        self: &Arc<Self>,
-        job: Job,
-        address: Option<Address>,
-        line: Option<&tokio::sync::Mutex<i64>>,
-    ) {
+    pub(super) async fn deliver(self: &Arc<Self>, job: Job, address: Option<Address>, line: Option<&Line>) {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
         let Some((line, order)) = line.zip(job.head.order) else { return self.attempt(job, &address).await };
-        let mut last = line.lock().await;
+        let turn = line.turn(&job.recipient.0);
+        let mut last = turn.lock().await;
         let overtaken = *last > order.sequence || (job.again && self.is_superseded(&job).await);
         if overtaken {
             return self.end_superseded(&job).await;
@@ -287,7 +284,7 @@ impl Gateway {
         due: Due,
         recipient: (PartyId, Role),
         raw: &crate::envelope::RawMessage,
-        line: Option<&tokio::sync::Mutex<i64>>,
+        line: Option<&Line>,
     ) {
         let now = Timestamp::now();
         let plan = match self.consider(raw, now).await {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::outcome::Outcome;
 use crate::receipt::{Decision, MessageRef};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 fn receipt() -> Receipt {
     Receipt {
@@ -29,7 +30,7 @@ fn signer() -> (tempfile::TempDir, Signer) {
 }
 
 fn part(text: &str) -> String {
-    B64.encode(text)
+    URL_SAFE_NO_PAD.encode(text)
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn nothing_else_verifies() {
     let token = signer.sign(&receipt()).as_str().to_owned();
     let parts: Vec<&str> = token.split('.').collect();
     let with_header = |header: &str| format!("{}.{}.{}", part(header), parts[1], parts[2]);
-    let kid = &signer.kid;
+    let kid = signer.header.kid.clone().unwrap();
     let mut changed = receipt();
     changed.outcome = Outcome::Refused;
     let changed = part(&serde_json::to_string(&changed).unwrap());
@@ -68,6 +69,8 @@ fn nothing_else_verifies() {
         assert_eq!(verify(&token, &keys), Err(expected), "{token}");
     }
     // Another key under the same name.
-    let imposter = KeySet { keys: vec![Key { kid: signer.kid.clone(), ..other.key() }] };
+    let mut key = other.key();
+    key.common.key_id = signer.header.kid.clone();
+    let imposter = KeySet { keys: vec![key] };
     assert_eq!(verify(&token, &imposter), Err(VerifyError::WrongSignature));
 }
