@@ -89,9 +89,8 @@ fn the_annotated_example_loads_and_names_the_defaults() {
         _ => Some("k".repeat(32)),
     };
     let example = Config::load("ketenpoort.toml", text, Path::new("/"), &env).unwrap();
-    let printed = |config: &Config| {
-        format!("{:?} {:?} {:?} {:?}", config.delivery, config.limits, config.telemetry, config.stop)
-    };
+    let printed =
+        |config: &Config| format!("{:?} {:?} {:?} {:?}", config.delivery, config.limits, config.telemetry, config.stop);
     assert_eq!(printed(&example), printed(&load(GOOD).unwrap()));
     assert_eq!(example.broker.prefetch.get(), 256);
     assert_eq!(example.iris.breaker_failures.get(), 5);
