@@ -2,7 +2,7 @@
 //! (RFC 8037); a stranger verifies one with the key set and any JOSE library.
 
 use super::{Receipt, SignedReceipt};
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::{ED25519, ED25519_PUBLIC_KEY_LEN, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as B64};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub enum KeyError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{path}: not an Ed25519 private key in PKCS#8 PEM")]
     NotAKey { path: PathBuf },
-    #[error("{path}: not a key set (JWKS)")]
+    #[error("{path}: not a key set (JWKS) with an Ed25519 key")]
     NotAKeySet { path: PathBuf },
 }
 
@@ -81,22 +81,30 @@ impl Signer {
 }
 
 /// A JSON Web Key Set (RFC 7517): the keys that verify receipts, also those that sign no longer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct KeySet {
     pub keys: Vec<Key>,
 }
 
 /// An Ed25519 public key (RFC 8037).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Key {
+    kty: &'static str,
+    crv: &'static str,
+    x: String,
+    pub kid: String,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    usage: &'static str,
+}
+
+/// What a key in somebody's set must say to be one of ours.
+#[derive(Deserialize)]
+struct ReadKey {
     kty: String,
     crv: String,
     x: String,
-    pub kid: String,
-    #[serde(default)]
-    alg: String,
-    #[serde(default, rename = "use")]
-    usage: String,
+    kid: String,
 }
 
 impl Key {
@@ -105,8 +113,14 @@ impl Key {
         let x = B64.encode(public);
         let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
         let kid = B64.encode(crate::envelope::digest(canonical.as_bytes()));
-        let text = str::to_owned;
-        Key { kty: text("OKP"), crv: text("Ed25519"), x, kid, alg: text("EdDSA"), usage: text("sig") }
+        Key { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", usage: "sig" }
+    }
+
+    /// Nothing where it is a key of another kind, as a set may hold. A private part is left behind.
+    fn read(value: &serde_json::Value) -> Option<Key> {
+        let ReadKey { kty, crv, x, kid } = ReadKey::deserialize(value).ok()?;
+        let public = B64.decode(&x).ok().filter(|public| public.len() == ED25519_PUBLIC_KEY_LEN)?;
+        (kty == "OKP" && crv == "Ed25519").then(|| Key { kid, ..Key::of(&public) })
     }
 }
 
@@ -114,7 +128,9 @@ impl KeySet {
     pub fn read(path: &Path) -> Result<KeySet, KeyError> {
         let file = |source| KeyError::File { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(file)?;
-        serde_json::from_str(&text).map_err(|_| KeyError::NotAKeySet { path: path.to_owned() })
+        let set: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let keys: Vec<Key> = set["keys"].as_array().into_iter().flatten().filter_map(Key::read).collect();
+        if keys.is_empty() { Err(KeyError::NotAKeySet { path: path.to_owned() }) } else { Ok(KeySet { keys }) }
     }
 }
 
@@ -156,7 +172,7 @@ pub fn verify(jws: &str, keys: &KeySet) -> Result<Receipt, VerifyError> {
     if header.alg != "EdDSA" || header.typ != TYP {
         return Err(VerifyError::WrongHeader);
     }
-    let key = keys.keys.iter().find(|key| key.kid == header.kid && key.crv == "Ed25519");
+    let key = keys.keys.iter().find(|key| key.kid == header.kid);
     let public = decode(&key.ok_or(VerifyError::UnknownKey)?.x).map_err(|_| VerifyError::UnknownKey)?;
     UnparsedPublicKey::new(&ED25519, public)
         .verify(signed.as_bytes(), &signature)

@@ -71,3 +71,22 @@ fn nothing_else_verifies() {
     let imposter = KeySet { keys: vec![Key { kid: signer.kid.clone(), ..other.key() }] };
     assert_eq!(verify(&token, &imposter), Err(VerifyError::WrongSignature));
 }
+
+#[test]
+fn a_key_set_is_read_for_its_ed25519_keys_and_nothing_else() {
+    let (folder, signer) = signer();
+    let path = folder.path().join("jwks.json");
+    let own = serde_json::to_value(signer.key()).unwrap();
+    let (kid, x) = (&signer.kid, own["x"].as_str().unwrap());
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        KeySet::read(&path).map(|set| set.keys).map_err(|e| e.to_string())
+    };
+    let rsa = r#"{"kty":"RSA","kid":"r","n":"AQAB","e":"AQAB"}"#;
+    let private = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}","d":"secret","kid":"{kid}","alg":"?"}}"#);
+    assert_eq!(read(&format!(r#"{{"keys":[{rsa},{private}]}}"#)), Ok(vec![signer.key()]));
+    let short = private.replace(x, "AQAB");
+    for bad in ["", "[]", r#"{"keys":[]}"#, &format!(r#"{{"keys":[{rsa}]}}"#), &format!(r#"{{"keys":[{short}]}}"#)] {
+        assert!(read(bad).unwrap_err().ends_with("not a key set (JWKS) with an Ed25519 key"), "{bad}");
+    }
+}
