@@ -19,6 +19,7 @@ pub mod envelope;
 pub mod explain;
 pub mod facts;
 pub mod gateway;
+pub mod http;
 pub mod intake;
 pub mod ledger;
 pub mod minimisation;
