@@ -20,6 +20,7 @@ pub mod explain;
 pub mod facts;
 pub mod gateway;
 pub mod http;
+pub mod httpclient;
 pub mod intake;
 pub mod ledger;
 pub mod minimisation;
