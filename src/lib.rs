@@ -29,6 +29,7 @@ pub mod party;
 pub mod personal;
 pub mod policy;
 pub mod receipt;
+pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;
 pub mod translation;
