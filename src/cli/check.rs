@@ -4,6 +4,7 @@ use crate::check;
 use crate::config::Config;
 use crate::core::Pipeline;
 use crate::directory::Directory;
+use crate::facts::iris;
 use crate::validation::Limits;
 use std::sync::Arc;
 
@@ -21,7 +22,11 @@ pub struct Args {
 
 pub fn run(args: Args) -> u8 {
     let (mut cases, summary) = match load(&args.files) {
-        Ok((sources, pipeline)) => (check::cases(&sources, &pipeline), summary(&pipeline)),
+        Ok((sources, pipeline)) => {
+            let mut cases = check::cases(&sources, &pipeline);
+            cases.findings.extend(iris::Schemas::compile(&sources.schemas).err().unwrap_or_default());
+            (cases, summary(&pipeline))
+        }
         Err(findings) => (check::Report { findings, ..check::Report::default() }, String::new()),
     };
     if args.coverage {
