@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// What a receipt calls itself, so that no other token of ours can pass for one.
 const TYP: &str = "ontvangstbewijs+jws";
-const MAX_LENGTH: usize = 256 * 1024;
+pub const MAX_LENGTH: usize = 256 * 1024;
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 
