@@ -24,7 +24,7 @@ pub fn run(command: Command) -> u8 {
     let done = match command {
         Command::Generate { file } => Signer::generate(&file)
             .and_then(|()| Signer::read(&file))
-            .map(|signer| print_text(&format!("{}\n", signer.key().kid))),
+            .map(|signer| print_text(&format!("{}\n", signer.key().common.key_id.unwrap_or_default()))),
         Command::Jwks { files } => key_set(&files).map(|keys| print_json(&keys)),
     };
     match done {

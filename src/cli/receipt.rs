@@ -3,7 +3,7 @@ use crate::code::Code;
 use crate::explain::{decision_lines, reason_lines};
 use crate::outcome::Reason;
 use crate::receipt::Receipt;
-use crate::receipt::keys::{KeySet, MAX_LENGTH, Signer, verify};
+use crate::receipt::keys::{KeySet, MAX_LENGTH, Signer, read_key_set, verify};
 use serde_json::json;
 use std::fmt::Write;
 use std::io::Read;
@@ -71,7 +71,7 @@ fn read(file: &Path) -> Result<String, String> {
 
 fn keys(args: &Verify) -> Result<KeySet, String> {
     let read = match (&args.jwks, &args.key) {
-        (Some(set), _) => KeySet::read(set),
+        (Some(set), _) => read_key_set(set),
         (None, Some(key)) => Signer::read(key).map(|signer| KeySet { keys: vec![signer.key()] }),
         (None, None) => return Err("name the keys: --jwks FILE".to_owned()),
     };

@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::config;
 use crate::gateway::{self, Loaded};
 use crate::outcome::Problem;
-use crate::receipt::keys::{KeyError, KeySet, Signer};
+use crate::receipt::keys::{KeyError, KeySet, Signer, read_key_set};
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -45,19 +45,18 @@ pub fn run(args: &Args) -> u8 {
     if ended.is_ok() { exit::OK } else { exit::FAILED }
 }
 
-/// As `check` does, and the keys as well.
+/// As `check` does, and the keys as well. Cases are run only on files that load.
 fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
     let config = args.config.read()?;
-    let files = check::read_configured(&config).and_then(|(sources, pipeline)| {
-        let report = crate::check::cases(&sources, &pipeline);
-        if report.findings.is_empty() { Ok(pipeline) } else { Err(report.findings) }
-    });
     let keys = keys(&config.receipts).map_err(|error| {
         let problem = Problem::new(Code::ConfigInvalid, "receipts", error.to_string());
         vec![Finding::new(args.config.config.display().to_string(), None, problem)]
     });
-    match (files, keys) {
-        (Ok(pipeline), Ok((signer, keys))) => Ok(Loaded { config, pipeline, signer, keys }),
+    match (check::read_configured(&config), keys) {
+        (Ok((sources, pipeline)), Ok((signer, keys))) => {
+            let failed = crate::check::cases(&sources, &pipeline).findings;
+            if failed.is_empty() { Ok(Loaded { config, pipeline, signer, keys }) } else { Err(failed) }
+        }
         (files, keys) => Err([files.err(), keys.err()].into_iter().flatten().flatten().collect()),
     }
 }
@@ -66,7 +65,7 @@ fn keys(receipts: &config::Receipts) -> Result<(Signer, KeySet), KeyError> {
     let signer = Signer::read(&receipts.key_file)?;
     let mut keys = vec![signer.key()];
     for retired in &receipts.retired {
-        keys.extend(KeySet::read(retired)?.keys);
+        keys.extend(read_key_set(retired)?.keys);
     }
     Ok((signer, KeySet { keys }))
 }

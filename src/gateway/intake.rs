@@ -1,5 +1,6 @@
 //! One message from the broker: considered, recorded, acknowledged, and only then sent on.
 
+use super::series::Line;
 use super::{Became, Considered, Gateway};
 use crate::code::Code;
 use crate::core::{Fate, Plan, Planned, derived_key};
@@ -78,12 +79,13 @@ impl Gateway {
         accepted: Accepted,
         message: NewMessage,
         addresses: Addresses,
-        line: Option<Arc<tokio::sync::Mutex<i64>>>,
+        line: Option<Arc<Line>>,
     ) {
         match accepted {
             Accepted::New { message: key, deliveries, receipts } => {
                 let head = Arc::new(head(key, &message));
                 let mut became = Vec::with_capacity(deliveries.len());
+                let mut sends = Vec::new();
                 for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
                     became.extend(self.count(&head, &planned.state));
                     let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
@@ -99,10 +101,13 @@ impl Gateway {
                         attempts: 0,
                         again: false,
                     };
-                    became.push(self.deliver(job, address, line.as_deref()).await);
+                    sends.push(self.deliver(job, address, line.as_deref()));
                 }
+                // Recipients do not wait for each other.
+                let sends = futures_util::future::join_all(sends);
+                let ((), sent) = futures_util::future::join(self.send_receipts(receipts), sends).await;
+                became.extend(sent);
                 super::note_outcome(&became);
-                self.send_receipts(receipts).await;
             }
             Accepted::Duplicate { receipts, .. } => {
                 self.metrics.outcome(message.kind.as_deref(), "duplicate", "");

@@ -1,5 +1,6 @@
 //! What must go out: each delivery until it is taken or parked, and whatever in the ledger is due.
 
+use super::series::Line;
 use super::{Became, Gateway};
 use crate::code::Code;
 use crate::core::Fate;
@@ -48,18 +49,14 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(
-        self: &Arc<Self>,
-        job: Job,
-        address: Option<Address>,
-        line: Option<&tokio::sync::Mutex<i64>>,
-    ) -> Became {
+    pub(super) async fn deliver(self: &Arc<Self>, job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
         let Some((line, order)) = line.zip(job.head.order) else { return self.attempt(job, &address).await };
-        let mut last = line.lock().await;
+        let turn = line.turn(&job.recipient.0);
+        let mut last = turn.lock().await;
         let overtaken = *last > order.sequence || (job.again && self.is_superseded(&job).await);
         if overtaken {
             return self.end_superseded(&job).await;
@@ -295,7 +292,7 @@ impl Gateway {
         due: Due,
         recipient: (PartyId, Role),
         raw: &crate::envelope::RawMessage,
-        line: Option<&tokio::sync::Mutex<i64>>,
+        line: Option<&Line>,
     ) -> Option<Became> {
         let now = Timestamp::now();
         let plan = match self.consider(raw, now).await {
