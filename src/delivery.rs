@@ -4,6 +4,7 @@ pub mod amqp;
 pub mod webhook;
 
 use crate::backoff;
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -40,6 +41,20 @@ pub enum Class {
 const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
 impl Failure {
+    /// For traces: one of few names, or the status.
+    pub fn kind(&self) -> Cow<'static, str> {
+        let name = match self {
+            Failure::Disconnected => "disconnected",
+            Failure::Unconfirmed => "unconfirmed",
+            Failure::Nacked => "nacked",
+            Failure::Unroutable => "unroutable",
+            Failure::Unreachable => "unreachable",
+            Failure::Timeout => "timeout",
+            Failure::Status { status, .. } => return status.to_string().into(),
+        };
+        name.into()
+    }
+
     pub fn class(&self) -> Class {
         match *self {
             // The message itself is refused, or there is nobody to take it any more.

@@ -5,6 +5,7 @@
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
 pub mod backoff;
+pub mod casetable;
 pub mod catalogue;
 pub mod category;
 pub mod check;
@@ -19,6 +20,8 @@ pub mod envelope;
 pub mod explain;
 pub mod facts;
 pub mod gateway;
+pub mod http;
+pub mod httpclient;
 pub mod intake;
 pub mod ledger;
 pub mod minimisation;
@@ -27,6 +30,7 @@ pub mod party;
 pub mod personal;
 pub mod policy;
 pub mod receipt;
+pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;
 pub mod translation;

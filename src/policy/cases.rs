@@ -3,16 +3,15 @@
 use super::context::{Bron, Dossier, Ontvanger, Question, Verzoek};
 use super::decide::{assessments, forbidding};
 use super::engine::{Engine, Sheet};
+use crate::casetable::{self, Row};
 use crate::catalogue::definition::Given;
 use crate::catalogue::{Finding, Sources};
 use crate::category::{Category, CategorySet};
-use crate::code::Code;
 use crate::facts::Facts;
-use crate::outcome::Problem;
 use crate::party::{PartyId, Role};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Deserialize)]
@@ -55,14 +54,18 @@ struct To {
 #[serde(deny_unknown_fields)]
 struct Expect {
     outcome: Expected,
+    /// What is permitted, all of it; nothing else is looked at unless the outcome is `permitted`.
     #[serde(default)]
     categories: Vec<Category>,
     /// Policies that permit at least one of the categories.
     #[serde(default)]
     policies: Vec<String>,
-    /// The forbid that decides.
+    /// The forbid that decides where the outcome is `refused`; left out, that no policy permits.
     #[serde(default)]
     rule: Option<String>,
+    /// Per category, or for the `bsn`, the forbid that keeps it back.
+    #[serde(default)]
+    withheld: BTreeMap<String, String>,
     #[serde(default)]
     assessments: Vec<String>,
     #[serde(default)]
@@ -77,63 +80,33 @@ enum Expected {
     AwaitingAssessment,
 }
 
-/// How many cases held, and what did not.
+/// How many cases held, what did not, and the policies that a case saw decide.
 #[derive(Debug, Default)]
 pub struct Report {
     pub passed: usize,
     pub findings: Vec<Finding>,
+    pub decided: BTreeSet<String>,
 }
 
 pub fn run(files: &Sources, engine: &Engine) -> Report {
     let mut report = Report::default();
     for (file, text) in files.policies.iter().filter(|(file, _)| file.ends_with(".yaml")) {
-        let file = format!("policies/{file}");
-        let mut wrong = |place: &str, hint: String| {
-            report.findings.push(Finding::new(file.as_str(), None, Problem::new(Code::CaseFailed, place, hint)));
-        };
-        let document: Value = match serde_saphyr::from_str(text) {
-            Ok(document) => document,
-            Err(error) => {
-                wrong("", error.to_string().lines().next().unwrap_or_default().to_owned());
-                continue;
-            }
-        };
-        for (name, merged) in cases(&document) {
-            match serde_json::from_value::<Case>(merged) {
-                Err(error) => wrong(&name, error.to_string()),
-                Ok(case) => match verdict(&case, engine) {
-                    Ok(()) => report.passed += 1,
-                    Err(hint) => wrong(&name, hint),
-                },
-            }
+        match casetable::rows(&format!("policies/{file}"), text) {
+            Ok(rows) => rows.iter().for_each(|row| run_row(row, engine, &mut report)),
+            Err(finding) => report.findings.push(finding),
         }
     }
     report
 }
 
-/// Each case over the defaults of its file.
-fn cases(document: &Value) -> Vec<(String, Value)> {
-    let mut defaults = document.as_object().cloned().unwrap_or_default();
-    let Some(Value::Array(items)) = defaults.remove("cases") else {
-        return Vec::new();
-    };
-    let merged = items.into_iter().map(|case| {
-        let name = case.get("name").and_then(Value::as_str).unwrap_or("a case without a name").to_owned();
-        let mut whole = Value::Object(defaults.clone());
-        merge(&mut whole, case);
-        (name, whole)
-    });
-    merged.collect()
-}
-
-fn merge(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                merge(base.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
-            }
+fn run_row(row: &Row, engine: &Engine, report: &mut Report) {
+    let held = row.read::<Case>().and_then(|case| verdict(&case, engine).map_err(|hint| row.failed(hint)));
+    match held {
+        Ok(decided) => {
+            report.passed += 1;
+            report.decided.extend(decided);
         }
-        (base, over) => *base = over,
+        Err(finding) => report.findings.push(finding),
     }
 }
 
@@ -154,7 +127,8 @@ fn question(case: &Case) -> Question {
     }
 }
 
-fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
+/// The policies that decided, if the case gives what it expects: those that permit, and the rules it names.
+fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
     if !engine.policies().any(|policy| policy.id == case.policy) {
         return Err(format!("there is no policy `{}`", case.policy));
     }
@@ -173,26 +147,58 @@ fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
     if outcome != expect.outcome {
         return Err(format!("expected {:?}, got {outcome:?} {}", expect.outcome, because(&sheet)));
     }
-    let wanted: CategorySet = expect.categories.iter().copied().collect();
-    if wanted != sheet.permitted {
-        return Err(format!("expected categories {wanted:?}, got {:?}", sheet.permitted));
-    }
     let permitting = permitting(&sheet);
-    if !expect.policies.is_empty() && sorted(&expect.policies) != permitting {
-        return Err(format!("expected policies {:?}, got {permitting:?}", expect.policies));
+    match outcome {
+        Expected::Permitted => expect.permitted(&sheet, &permitting)?,
+        Expected::Refused => expect.refused(&sheet)?,
+        Expected::AwaitingAssessment if sorted(&expect.assessments) != missing => {
+            return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
+        }
+        Expected::AwaitingAssessment => {}
     }
-    if let Some(rule) = &expect.rule
-        && !forbidding(&sheet).iter().any(|p| p.id == *rule)
-    {
-        return Err(format!("expected rule {rule}, got {}", because(&sheet)));
-    }
-    if outcome == Expected::AwaitingAssessment && sorted(&expect.assessments) != missing {
-        return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
+    for (what, rule) in &expect.withheld {
+        let rules = rules_against(&sheet, what)?;
+        if !rules.contains(rule) {
+            return Err(format!("expected rule {rule} against {what}, got {rules:?}"));
+        }
     }
     if expect.bsn.is_some_and(|bsn| bsn != sheet.bsn) {
         return Err(format!("expected bsn {:?}, got {}", expect.bsn, sheet.bsn));
     }
-    Ok(())
+    let rule = expect.rule.clone().filter(|_| outcome == Expected::Refused);
+    Ok(permitting.into_iter().chain(rule).chain(expect.withheld.values().cloned()).collect())
+}
+
+impl Expect {
+    fn permitted(&self, sheet: &Sheet, permitting: &[String]) -> Result<(), String> {
+        let wanted: CategorySet = self.categories.iter().copied().collect();
+        if wanted != sheet.permitted {
+            return Err(format!("expected categories {wanted:?}, got {:?}", sheet.permitted));
+        }
+        if !self.policies.is_empty() && sorted(&self.policies) != permitting {
+            return Err(format!("expected policies {:?}, got {permitting:?}", self.policies));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, sheet: &Sheet) -> Result<(), String> {
+        let rules = forbidding(sheet);
+        let as_expected = match &self.rule {
+            Some(rule) => rules.iter().any(|p| p.id == *rule),
+            None => rules.is_empty(),
+        };
+        if as_expected { Ok(()) } else { Err(format!("expected rule {:?}, got {}", self.rule, because(sheet))) }
+    }
+}
+
+/// The rules that forbid one category, or the BSN.
+fn rules_against(sheet: &Sheet, what: &str) -> Result<Vec<String>, String> {
+    let rules = match Category::parse(what) {
+        Some(category) => sheet.by.get(&category),
+        None if what == "bsn" => Some(&sheet.bsn_forbidden_by),
+        None => return Err(format!("`{what}` is no category")),
+    };
+    Ok(rules.into_iter().flatten().filter(|p| p.forbids).map(|p| p.id.clone()).collect())
 }
 
 fn permitting(sheet: &Sheet) -> Vec<String> {
