@@ -5,6 +5,7 @@
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
 pub mod backoff;
+pub mod broker;
 pub mod casetable;
 pub mod catalogue;
 pub mod category;
@@ -33,5 +34,6 @@ pub mod receipt;
 pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;
+pub mod topology;
 pub mod translation;
 pub mod validation;
