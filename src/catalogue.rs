@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 pub use sources::{Finding, Sources};
 
+/// What the name of every type starts with.
+pub const TYPE_PREFIX: &str = "nl.ketenpoort.";
+
 /// A pointer, split into its tokens.
 pub type Pointer = Vec<String>;
 

@@ -78,6 +78,7 @@ codes! {
     MappingInvalid = "KP-7004", "a mapping file does not load", "see the place";
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
+    NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
 }
 
 impl fmt::Display for Code {

@@ -87,16 +87,8 @@ fn explained(plan: Plan) -> Explanation {
             }
         })
         .collect();
-    Explanation { message: plan.identity.message, outcome: overall(&deliveries), reason: None, deliveries }
-}
-
-/// One word for the whole message: what still needs somebody comes before what is done.
-fn overall(deliveries: &[Delivery]) -> Outcome {
-    use Outcome::*;
-    [Parked, AwaitingAssessment, Retrying, Held, Delivered, Refused]
-        .into_iter()
-        .find(|outcome| deliveries.iter().any(|d| d.outcome == *outcome))
-        .unwrap_or(Refused)
+    let overall = Outcome::most_pressing(deliveries.iter().map(|d| d.outcome)).unwrap_or(Outcome::Refused);
+    Explanation { message: plan.identity.message, outcome: overall, reason: None, deliveries }
 }
 
 impl Explanation {

@@ -4,6 +4,7 @@
 //! [`intake`] → [`envelope`] → [`validation`] → [`facts`] → [`policy`] → [`minimisation`] → [`translation`] →
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
+pub mod casetable;
 pub mod catalogue;
 pub mod category;
 pub mod check;
@@ -18,6 +19,7 @@ pub mod envelope;
 pub mod explain;
 pub mod facts;
 pub mod gateway;
+pub mod http;
 pub mod intake;
 pub mod ledger;
 pub mod minimisation;

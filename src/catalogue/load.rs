@@ -8,8 +8,6 @@ use crate::outcome::Problem;
 use crate::translation::rules::{RuleProblem, RuleSpec, descend, tokens};
 use crate::validation::schema::Shape;
 
-const TYPE_PREFIX: &str = "nl.ketenpoort.";
-
 impl Catalogue {
     pub fn load(sources: &Sources) -> Result<Catalogue, Vec<Finding>> {
         let mut loader = Loader { sources, findings: Vec::new(), tables: Tables::new() };

@@ -14,21 +14,26 @@ pub struct Args {
     /// Answer as one JSON object
     #[arg(long)]
     json: bool,
+    /// Fail if there is a policy that no case sees decide, or a message type without a case
+    #[arg(long)]
+    coverage: bool,
 }
 
 pub fn run(args: Args) -> u8 {
-    let (passed, findings, summary) = match load(&args.files) {
-        Ok((sources, pipeline)) => {
-            let report = check::cases(&sources, &pipeline);
-            (report.passed, report.findings, summary(&pipeline))
-        }
-        Err(findings) => (0, findings, String::new()),
+    let (mut cases, summary) = match load(&args.files) {
+        Ok((sources, pipeline)) => (check::cases(&sources, &pipeline), summary(&pipeline)),
+        Err(findings) => (check::Report { findings, ..check::Report::default() }, String::new()),
     };
+    if args.coverage {
+        cases.findings.append(&mut cases.gaps);
+    }
+    let check::Report { passed, findings, gaps } = cases;
     if args.json {
-        let answer = serde_json::json!({ "findings": findings, "cases_passed": passed });
+        let answer = serde_json::json!({ "findings": findings, "not_exercised": gaps, "cases_passed": passed });
         println!("{answer:#}");
     } else {
         report(&findings);
+        report(&gaps);
         if findings.is_empty() {
             println!("{summary}; {passed} cases passed");
         } else {

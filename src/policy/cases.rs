@@ -3,16 +3,15 @@
 use super::context::{Bron, Dossier, Ontvanger, Question, Verzoek};
 use super::decide::{assessments, forbidding};
 use super::engine::{Engine, Sheet};
+use crate::casetable::{self, Row};
 use crate::catalogue::definition::Given;
 use crate::catalogue::{Finding, Sources};
 use crate::category::{Category, CategorySet};
-use crate::code::Code;
 use crate::facts::Facts;
-use crate::outcome::Problem;
 use crate::party::{PartyId, Role};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Deserialize)]
@@ -63,6 +62,9 @@ struct Expect {
     /// The forbid that decides.
     #[serde(default)]
     rule: Option<String>,
+    /// Per category, or for the `bsn`, the forbid that keeps it back.
+    #[serde(default)]
+    withheld: BTreeMap<String, String>,
     #[serde(default)]
     assessments: Vec<String>,
     #[serde(default)]
@@ -77,63 +79,33 @@ enum Expected {
     AwaitingAssessment,
 }
 
-/// How many cases held, and what did not.
+/// How many cases held, what did not, and the policies that a case saw decide.
 #[derive(Debug, Default)]
 pub struct Report {
     pub passed: usize,
     pub findings: Vec<Finding>,
+    pub decided: BTreeSet<String>,
 }
 
 pub fn run(files: &Sources, engine: &Engine) -> Report {
     let mut report = Report::default();
     for (file, text) in files.policies.iter().filter(|(file, _)| file.ends_with(".yaml")) {
-        let file = format!("policies/{file}");
-        let mut wrong = |place: &str, hint: String| {
-            report.findings.push(Finding::new(file.as_str(), None, Problem::new(Code::CaseFailed, place, hint)));
-        };
-        let document: Value = match serde_saphyr::from_str(text) {
-            Ok(document) => document,
-            Err(error) => {
-                wrong("", error.to_string().lines().next().unwrap_or_default().to_owned());
-                continue;
-            }
-        };
-        for (name, merged) in cases(&document) {
-            match serde_json::from_value::<Case>(merged) {
-                Err(error) => wrong(&name, error.to_string()),
-                Ok(case) => match verdict(&case, engine) {
-                    Ok(()) => report.passed += 1,
-                    Err(hint) => wrong(&name, hint),
-                },
-            }
+        match casetable::rows(&format!("policies/{file}"), text) {
+            Ok(rows) => rows.iter().for_each(|row| run_row(row, engine, &mut report)),
+            Err(finding) => report.findings.push(finding),
         }
     }
     report
 }
 
-/// Each case over the defaults of its file.
-fn cases(document: &Value) -> Vec<(String, Value)> {
-    let mut defaults = document.as_object().cloned().unwrap_or_default();
-    let Some(Value::Array(items)) = defaults.remove("cases") else {
-        return Vec::new();
-    };
-    let merged = items.into_iter().map(|case| {
-        let name = case.get("name").and_then(Value::as_str).unwrap_or("a case without a name").to_owned();
-        let mut whole = Value::Object(defaults.clone());
-        merge(&mut whole, case);
-        (name, whole)
-    });
-    merged.collect()
-}
-
-fn merge(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                merge(base.entry(key).or_insert_with(|| Value::Object(Map::new())), value);
-            }
+fn run_row(row: &Row, engine: &Engine, report: &mut Report) {
+    let held = row.read::<Case>().and_then(|case| verdict(&case, engine).map_err(|hint| row.failed(hint)));
+    match held {
+        Ok(decided) => {
+            report.passed += 1;
+            report.decided.extend(decided);
         }
-        (base, over) => *base = over,
+        Err(finding) => report.findings.push(finding),
     }
 }
 
@@ -154,7 +126,8 @@ fn question(case: &Case) -> Question {
     }
 }
 
-fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
+/// The policies that decided, if the case gives what it expects: those that permit, and the rules it names.
+fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
     if !engine.policies().any(|policy| policy.id == case.policy) {
         return Err(format!("there is no policy `{}`", case.policy));
     }
@@ -186,13 +159,29 @@ fn verdict(case: &Case, engine: &Engine) -> Result<(), String> {
     {
         return Err(format!("expected rule {rule}, got {}", because(&sheet)));
     }
+    for (what, rule) in &expect.withheld {
+        let rules = rules_against(&sheet, what)?;
+        if !rules.contains(rule) {
+            return Err(format!("expected rule {rule} against {what}, got {rules:?}"));
+        }
+    }
     if outcome == Expected::AwaitingAssessment && sorted(&expect.assessments) != missing {
         return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
     }
     if expect.bsn.is_some_and(|bsn| bsn != sheet.bsn) {
         return Err(format!("expected bsn {:?}, got {}", expect.bsn, sheet.bsn));
     }
-    Ok(())
+    Ok(permitting.into_iter().chain(expect.rule.clone()).chain(expect.withheld.values().cloned()).collect())
+}
+
+/// The rules that forbid one category, or the BSN.
+fn rules_against(sheet: &Sheet, what: &str) -> Result<Vec<String>, String> {
+    let rules = match Category::parse(what) {
+        Some(category) => sheet.by.get(&category),
+        None if what == "bsn" => Some(&sheet.bsn_forbidden_by),
+        None => return Err(format!("`{what}` is no category")),
+    };
+    Ok(rules.into_iter().flatten().filter(|p| p.forbids).map(|p| p.id.clone()).collect())
 }
 
 fn permitting(sheet: &Sheet) -> Vec<String> {

@@ -5,8 +5,8 @@ use super::{Receipt, SignedReceipt};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, PublicKeyUse, ThumbprintHash};
 pub use jsonwebtoken::jwk::{Jwk as Key, JwkSet as KeySet};
-use jsonwebtoken::jwk::{PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub enum KeyError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{path}: not an Ed25519 private key in PKCS#8 PEM")]
     NotAKey { path: PathBuf },
-    #[error("{path}: not a key set (JWKS)")]
+    #[error("{path}: not a key set (JWKS) with an Ed25519 key")]
     NotAKeySet { path: PathBuf },
 }
 
@@ -79,11 +79,18 @@ impl Signer {
     }
 }
 
-/// A JSON Web Key Set (RFC 7517): the keys that verify receipts, also those that sign no longer.
+/// A JSON Web Key Set (RFC 7517): the keys that verify receipts, also those that sign no longer. A set may hold
+/// keys of other kinds; they are left behind, and so is a private part.
 pub fn read_key_set(path: &Path) -> Result<KeySet, KeyError> {
     let file = |source| KeyError::File { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(file)?;
-    serde_json::from_str(&text).map_err(|_| KeyError::NotAKeySet { path: path.to_owned() })
+    let mut set: KeySet = serde_json::from_str(&text).unwrap_or_default();
+    set.keys.retain(|key| {
+        let ours =
+            matches!(&key.algorithm, AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519);
+        ours && key.common.key_id.is_some()
+    });
+    if set.keys.is_empty() { Err(KeyError::NotAKeySet { path: path.to_owned() }) } else { Ok(set) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

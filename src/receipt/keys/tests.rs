@@ -74,3 +74,21 @@ fn nothing_else_verifies() {
     let imposter = KeySet { keys: vec![key] };
     assert_eq!(verify(&token, &imposter), Err(VerifyError::WrongSignature));
 }
+
+#[test]
+fn a_key_set_is_read_without_what_is_not_for_verifying() {
+    let (folder, signer) = signer();
+    let path = folder.path().join("keys.json");
+    let key = serde_json::to_value(signer.key()).unwrap();
+    let mut with_private = key.clone();
+    with_private["d"] = "c2VjcmV0".into();
+    let symmetric = serde_json::json!({"kty": "oct", "k": "c2VjcmV0", "kid": "s"});
+    let other = serde_json::json!({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "e"});
+    std::fs::write(&path, serde_json::json!({ "keys": [other, with_private, symmetric] }).to_string()).unwrap();
+    let set = read_key_set(&path).unwrap();
+    assert_eq!(serde_json::to_value(&set).unwrap(), serde_json::json!({ "keys": [key] }));
+    for nothing in ["", "[]", r#"{"keys": []}"#] {
+        std::fs::write(&path, nothing).unwrap();
+        assert!(matches!(read_key_set(&path), Err(KeyError::NotAKeySet { .. })), "{nothing}");
+    }
+}
