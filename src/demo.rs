@@ -9,13 +9,12 @@ pub mod partner;
 mod process;
 pub mod show;
 
-use crate::directory::{Directory, Endpoint};
+use crate::directory::Directory;
 use crate::facts::dutch_day;
 use crate::party::PartyId;
 use crate::receipt::keys::{KeyError, KeySet, VerifyError};
 use crate::simulators::{Server, iris, recipient};
 use crate::telemetry::collector::Collector;
-use crate::topology;
 use partner::{Access, Partner};
 use process::{Process, Program};
 use serde::{Deserialize, Serialize};
@@ -135,7 +134,7 @@ impl World {
 
         files::partners(&options.partners, &home.join("partners"), &options.vhost, servers[1].address())?;
         let directory = Directory::read(&home.join("partners")).map_err(Error::Findings)?;
-        let (made, urls) = broker::Made::make(&script, &admin, &directory, options, &home).await?;
+        let (made, urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
 
         let listen = options.port.map_or_else(free_port, |port| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
         let around = files::Around {

@@ -153,7 +153,7 @@ fn where_things_are(args: &Args, world: &World, screen: Screen) {
     println!("\n{}", screen.title("It stays up until Ctrl-C. In another terminal:"));
     println!("  what waits for a person   ketenpoort parked list {config}");
     println!("  verify a receipt          curl -s {http}/.well-known/jwks.json > {home}/jwks.json");
-    println!("                            ketenpoort receipt verify {home}/receipts/<ID>.jws --keys {home}/jwks.json");
+    println!("                            ketenpoort receipt verify {home}/receipts/<ID>.jws --jwks {home}/jwks.json");
     println!("  a message of your own     ketenpoort demo send FILE --home {home} --from dji --sequence 1 \\");
     println!("                              --type nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1");
     println!("  traces                    {traces}");

@@ -2,6 +2,12 @@
 //! own users; both are deleted when the world ends.
 
 use super::Error;
+use super::partner::Access;
+use crate::directory::{Directory, Endpoint, Party};
+use crate::party::PartyId;
+use crate::topology;
+use reqwest::Url;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -15,7 +21,7 @@ impl Script {
     }
 
     /// Starts a broker if need be, and answers the URL of its administrator.
-    pub async fn start(&self) -> Result<reqwest::Url, Error> {
+    pub async fn start(&self) -> Result<Url, Error> {
         let output = self.run(&["start"]).await?;
         let url = output.lines().last().unwrap_or_default().trim();
         url.parse().map_err(|_| Error::Broker("start".to_owned(), "it named no URL".to_owned()))
@@ -44,6 +50,63 @@ pub struct Made {
     pub script: Script,
     pub vhost: String,
     pub users: Vec<String>,
+}
+
+/// How everybody gets in.
+#[derive(Debug)]
+pub struct Urls {
+    pub gateway: String,
+    pub partners: BTreeMap<PartyId, Access>,
+}
+
+impl Made {
+    /// A virtual host with the queues of every party, and users whose passwords only this world knows.
+    pub async fn make(
+        script: Script,
+        admin: &Url,
+        directory: &Directory,
+        vhost: &str,
+        home: &Path,
+    ) -> Result<(Made, Urls), Error> {
+        let gateway = format!("{vhost}.gateway");
+        let users = directory.parties().flat_map(|party| party.users.iter().cloned()).chain([gateway.clone()]);
+        let passwords: BTreeMap<String, String> =
+            users.map(|user| (user, uuid::Uuid::new_v4().simple().to_string())).collect();
+        let definitions = topology::definitions(directory, vhost, &gateway, &passwords);
+        let file = home.join("definitions.json");
+        super::files::write(&file, &serde_json::to_vec_pretty(&definitions).unwrap_or_default())?;
+        script.import(&file).await?;
+        let made = Made { script, vhost: vhost.to_owned(), users: passwords.keys().cloned().collect() };
+
+        let url = |user: &str| {
+            let mut url = admin.clone();
+            // Fails only for a URL that has no host.
+            let _ = url.set_username(user).and_then(|()| url.set_password(passwords.get(user).map(String::as_str)));
+            url.set_path(vhost);
+            url.to_string()
+        };
+        let partners = directory.parties().filter_map(|party| {
+            let user = party.users.first()?;
+            Some((party.id.clone(), access(party, user, url(user))))
+        });
+        let urls = Urls { partners: partners.collect(), gateway: url(&gateway) };
+        Ok((made, urls))
+    }
+}
+
+fn access(party: &Party, user: &str, url: String) -> Access {
+    let queue = |role| match party.endpoint_for(role) {
+        Some(Endpoint::Amqp { queue }) => Some(queue.clone()),
+        _ => None,
+    };
+    Access {
+        url,
+        user: user.to_owned(),
+        source: format!("urn:nld:oin:{}:systeem:{}", party.oin.as_str(), party.id.as_str().replace(':', "-")),
+        exchange: topology::exchange(party),
+        receipts: party.receipts.clone(),
+        out: party.roles.iter().find_map(queue),
+    }
 }
 
 impl Drop for Made {

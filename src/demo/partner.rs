@@ -196,8 +196,8 @@ pub struct Inbox {
 impl Inbox {
     /// The next message, acknowledged. The deadline is for when there is none.
     pub async fn next(&mut self, within: Duration) -> Result<Received, Error> {
-        let nothing = |_| Error::Nothing { on: self.queue.clone(), within };
-        tokio::time::timeout(within, self.take()).await.map_err(nothing)?
+        let next = tokio::time::timeout(within, self.take()).await;
+        next.unwrap_or_else(|_| Err(Error::Nothing { on: self.queue.clone(), within }))
     }
 
     /// The next message, however long it takes.

@@ -157,13 +157,11 @@ fn json_fields(data: &[u8]) -> Vec<String> {
 
 /// The root, and what is directly in it.
 fn xml_fields(data: &[u8]) -> Vec<String> {
-    use quick_xml::events::Event;
+    use quick_xml::events::{BytesStart, Event};
     let mut reader = quick_xml::Reader::from_reader(data);
     let (mut depth, mut names) = (0, Vec::new());
     loop {
-        let name = |start: &quick_xml::events::BytesStart<'_>| {
-            String::from_utf8_lossy(start.local_name().as_ref()).into_owned()
-        };
+        let name = |start: &BytesStart<'_>| start.local_name().as_ref().to_owned();
         match reader.read_event() {
             Ok(Event::Start(start)) => {
                 if depth < 2 {
