@@ -7,7 +7,7 @@ mod receipts;
 mod series;
 mod start;
 
-pub use start::{Error, run};
+pub use start::{Error, Loaded, run};
 
 use crate::code::Code;
 use crate::core::{Pipeline, Plan};

@@ -57,3 +57,6 @@ pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Ad
     let endpoint = party.endpoint_for(role)?;
     Some(Address { party: party.id.clone(), endpoint: endpoint.clone() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 pub use spans::{
     current_traceparent, delivery_span, message_span, note_failure, note_outcome, note_type, publish_span,
-    resumed_span, stage_span,
+    request_span, resumed_span, stage_span,
 };
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;

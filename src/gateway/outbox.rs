@@ -93,7 +93,7 @@ impl Gateway {
                 let publication = self.publication(&event, queue.clone(), body);
                 ("amqp", self.publisher.publish(publication).await)
             }
-            Endpoint::Webhook { url, structured, .. } => {
+            Endpoint::Webhook { url, structured } => {
                 let publication = self.publication(&event, url.clone(), body);
                 ("webhook", self.webhooks.post(publication, *structured).await)
             }

@@ -54,12 +54,13 @@ struct To {
 #[serde(deny_unknown_fields)]
 struct Expect {
     outcome: Expected,
+    /// What is permitted, all of it; nothing else is looked at unless the outcome is `permitted`.
     #[serde(default)]
     categories: Vec<Category>,
     /// Policies that permit at least one of the categories.
     #[serde(default)]
     policies: Vec<String>,
-    /// The forbid that decides.
+    /// The forbid that decides where the outcome is `refused`; left out, that no policy permits.
     #[serde(default)]
     rule: Option<String>,
     /// Per category, or for the `bsn`, the forbid that keeps it back.
@@ -146,18 +147,14 @@ fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
     if outcome != expect.outcome {
         return Err(format!("expected {:?}, got {outcome:?} {}", expect.outcome, because(&sheet)));
     }
-    let wanted: CategorySet = expect.categories.iter().copied().collect();
-    if wanted != sheet.permitted {
-        return Err(format!("expected categories {wanted:?}, got {:?}", sheet.permitted));
-    }
     let permitting = permitting(&sheet);
-    if !expect.policies.is_empty() && sorted(&expect.policies) != permitting {
-        return Err(format!("expected policies {:?}, got {permitting:?}", expect.policies));
-    }
-    if let Some(rule) = &expect.rule
-        && !forbidding(&sheet).iter().any(|p| p.id == *rule)
-    {
-        return Err(format!("expected rule {rule}, got {}", because(&sheet)));
+    match outcome {
+        Expected::Permitted => expect.permitted(&sheet, &permitting)?,
+        Expected::Refused => expect.refused(&sheet)?,
+        Expected::AwaitingAssessment if sorted(&expect.assessments) != missing => {
+            return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
+        }
+        Expected::AwaitingAssessment => {}
     }
     for (what, rule) in &expect.withheld {
         let rules = rules_against(&sheet, what)?;
@@ -165,13 +162,33 @@ fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
             return Err(format!("expected rule {rule} against {what}, got {rules:?}"));
         }
     }
-    if outcome == Expected::AwaitingAssessment && sorted(&expect.assessments) != missing {
-        return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
-    }
     if expect.bsn.is_some_and(|bsn| bsn != sheet.bsn) {
         return Err(format!("expected bsn {:?}, got {}", expect.bsn, sheet.bsn));
     }
-    Ok(permitting.into_iter().chain(expect.rule.clone()).chain(expect.withheld.values().cloned()).collect())
+    let rule = expect.rule.clone().filter(|_| outcome == Expected::Refused);
+    Ok(permitting.into_iter().chain(rule).chain(expect.withheld.values().cloned()).collect())
+}
+
+impl Expect {
+    fn permitted(&self, sheet: &Sheet, permitting: &[String]) -> Result<(), String> {
+        let wanted: CategorySet = self.categories.iter().copied().collect();
+        if wanted != sheet.permitted {
+            return Err(format!("expected categories {wanted:?}, got {:?}", sheet.permitted));
+        }
+        if !self.policies.is_empty() && sorted(&self.policies) != permitting {
+            return Err(format!("expected policies {:?}, got {permitting:?}", self.policies));
+        }
+        Ok(())
+    }
+
+    fn refused(&self, sheet: &Sheet) -> Result<(), String> {
+        let rules = forbidding(sheet);
+        let as_expected = match &self.rule {
+            Some(rule) => rules.iter().any(|p| p.id == *rule),
+            None => rules.is_empty(),
+        };
+        if as_expected { Ok(()) } else { Err(format!("expected rule {:?}, got {}", self.rule, because(sheet))) }
+    }
 }
 
 /// The rules that forbid one category, or the BSN.

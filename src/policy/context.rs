@@ -73,6 +73,14 @@ pub struct Dossier {
     pub vrije_tekst: bool,
     pub wgs_noodzaak: CategorySet,
     pub artikel_43_4: CategorySet,
+    /// Judgements that were made about this very message: what they do not name was judged not to be shared.
+    pub beoordeeld: Beoordeeld,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Beoordeeld {
+    pub wgs_noodzaak: bool,
+    pub artikel_43_4: bool,
 }
 
 impl Dossier {
@@ -98,21 +106,27 @@ impl Dossier {
                 dossier.toestemming = dossier.toestemming.union(categories);
             }
         }
-        for beoordeling in facts.beoordelingen.iter().filter(|b| counts(b, now, message_id)) {
-            dossier.assess(beoordeling.soort, beoordeling.categorieen.iter().copied().collect(), beoordeling);
-        }
+        facts.beoordelingen.iter().filter(|b| counts(b, now, message_id)).for_each(|b| dossier.assess(b));
         dossier
     }
 
-    fn assess(&mut self, soort: SoortBeoordeling, categories: CategorySet, recorded: &Beoordeling) {
-        match soort {
+    fn assess(&mut self, recorded: &Beoordeling) {
+        let categories = recorded.categorieen.iter().copied().collect();
+        let about_this = recorded.betreft.is_some();
+        match recorded.soort {
             SoortBeoordeling::ErnstigeBedreiging => self.ernstige_bedreiging = true,
             SoortBeoordeling::Kindermishandeling => self.kindermishandeling = true,
             SoortBeoordeling::RvdkBehoefte => self.rvdk_behoefte = true,
-            SoortBeoordeling::WgsNoodzaak => self.wgs_noodzaak = self.wgs_noodzaak.union(categories),
-            SoortBeoordeling::Artikel43Lid4 => self.artikel_43_4 = self.artikel_43_4.union(categories),
+            SoortBeoordeling::WgsNoodzaak => {
+                self.wgs_noodzaak = self.wgs_noodzaak.union(categories);
+                self.beoordeeld.wgs_noodzaak |= about_this;
+            }
+            SoortBeoordeling::Artikel43Lid4 => {
+                self.artikel_43_4 = self.artikel_43_4.union(categories);
+                self.beoordeeld.artikel_43_4 |= about_this;
+            }
             // Free text never in general: only for the message that the assessment names.
-            SoortBeoordeling::VrijeTekst => self.vrije_tekst |= recorded.betreft.is_some(),
+            SoortBeoordeling::VrijeTekst => self.vrije_tekst |= about_this,
         }
     }
 }
@@ -133,8 +147,12 @@ impl Question {
         dossier.ernstige_bedreiging |= claims("ernstige_bedreiging");
         dossier.kindermishandeling |= claims("kindermishandeling");
         dossier.rvdk_behoefte |= claims("rvdk_behoefte");
-        dossier.wgs_noodzaak = all;
-        dossier.artikel_43_4 = all;
+        if !dossier.beoordeeld.wgs_noodzaak {
+            dossier.wgs_noodzaak = all;
+        }
+        if !dossier.beoordeeld.artikel_43_4 {
+            dossier.artikel_43_4 = all;
+        }
         judged
     }
 

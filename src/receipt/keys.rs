@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What a receipt calls itself, so that no other token of ours can pass for one.
 const TYP: &str = "ontvangstbewijs+jws";
-const MAX_LENGTH: usize = 256 * 1024;
+pub const MAX_LENGTH: usize = 256 * 1024;
 
 pub struct Signer {
     key: EncodingKey,

@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use opentelemetry::trace::{SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue, StringValue};
 use tracing::Span;
+use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
@@ -72,6 +73,25 @@ pub fn publish_span(queue: &str, id: Uuid, traceparent: Option<&str>) -> Span {
             messaging.message.id = %id,
         )
     })
+}
+
+/// One HTTP request for one or more messages: in the trace of the first, and linked to those of the others.
+pub fn request_span(url: &reqwest::Url, failed_before: u32, traces: &[&str]) -> Span {
+    let span = sending_span(traces.first().copied(), || {
+        tracing::info_span!(
+            "request",
+            otel.name = format!("POST {}", url.path()),
+            otel.kind = "client",
+            http.request.method = "POST",
+            http.request.resend_count = (failed_before > 0).then_some(failed_before),
+            http.response.status_code = Empty,
+            server.address = url.host_str(),
+            server.port = url.port_or_known_default(),
+            url.template = url.path(),
+        )
+    });
+    traces.iter().skip(1).filter_map(|other| parse(other)).for_each(|other| span.add_link(other));
+    span
 }
 
 /// Within the current span; or else, out of the ledger, within the message's own.

@@ -1,0 +1,157 @@
+//! The invariants of the domain, for questions that nobody thought of.
+
+use super::context::{Beoordeeld, Dossier, Ontvanger, Verzoek};
+use super::{Bron, Engine, Question};
+use crate::catalogue::Sources;
+use crate::category::{Category, CategorySet};
+use crate::directory::WGS_KINDS;
+use crate::facts::{Facts, SoortKader};
+use crate::party::{PartyId, Role};
+use fastrand::Rng;
+use jiff::{Timestamp, ToSpan};
+use std::path::Path;
+use std::sync::Arc;
+
+const ROLES: [&str; 12] = [
+    "gemeente-college",
+    "gemeente-gemandateerde",
+    "burgemeester",
+    "zvh",
+    "zvh-deelnemer",
+    "rvdk",
+    "om",
+    "zm",
+    "dji",
+    "reclassering",
+    "zorgaanbieder",
+    "nifp",
+];
+const MUNICIPAL: [&str; 3] = ["gemeente-college", "gemeente-gemandateerde", "burgemeester"];
+
+fn engine() -> Engine {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
+    Engine::load(&sources).unwrap()
+}
+
+fn pick(rng: &mut Rng, from: &[&str]) -> String {
+    from[rng.usize(..from.len())].to_owned()
+}
+
+fn categories(rng: &mut Rng) -> CategorySet {
+    let some = rng.u8(..4);
+    Category::ALL.iter().copied().filter(|_| rng.u8(..4) < some).collect()
+}
+
+fn question(rng: &mut Rng) -> Question {
+    let mut wgs = vec!["", "woningcorporatie"];
+    wgs.extend(WGS_KINDS);
+    let kader_aanwezig = rng.bool();
+    Question {
+        role: Role::new(pick(rng, &ROLES)),
+        bericht: Arc::from(pick(
+            rng,
+            &[
+                "re-integratie.informatie-gevraagd",
+                "casusoverleg.gegevens-gevraagd",
+                "kinderbescherming.informatie-gevraagd",
+                "detentie.invrijheidstelling-aangekondigd",
+            ],
+        )),
+        afzender: Role::new(pick(rng, &["dji", "zvh", "rvdk", "gemeente-gemandateerde", "reclassering"])),
+        bron: if rng.u8(..4) == 0 { Bron::Afzender } else { Bron::Reclassering },
+        ontvanger: Ontvanger {
+            bsn_gerechtigd: rng.bool(),
+            is_verzoeker: rng.u8(..4) > 0,
+            gemeente_van_brp: rng.bool(),
+            gemeente_van_vestiging: rng.bool(),
+            wgs_soort: pick(rng, &wgs),
+        },
+        verzoek: Verzoek {
+            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo"]),
+            doel: pick(rng, &["toezicht", "advies"]),
+            uitzondering: ["ernstige_bedreiging", "kindermishandeling", "rvdk_behoefte"]
+                .into_iter()
+                .filter(|_| rng.bool())
+                .map(str::to_owned)
+                .collect(),
+        },
+        feiten: Vec::new(),
+        dossier: Dossier {
+            bekend: rng.bool(),
+            kader_aanwezig,
+            kader_soort: kader_aanwezig.then_some(SoortKader::Toezicht),
+            kader_dient_doel: kader_aanwezig && rng.bool(),
+            toestemming: categories(rng),
+            ernstige_bedreiging: rng.u8(..3) == 0,
+            kindermishandeling: rng.u8(..3) == 0,
+            rvdk_behoefte: rng.u8(..3) == 0,
+            vrije_tekst: rng.bool(),
+            wgs_noodzaak: categories(rng),
+            artikel_43_4: categories(rng),
+            beoordeeld: Beoordeeld::default(),
+        },
+    }
+}
+
+#[test]
+fn the_invariants_hold_for_any_question() {
+    let engine = engine();
+    let mut rng = Rng::with_seed(1995);
+    for _ in 0..300 {
+        let question = question(&mut rng);
+        let sheet = engine.evaluate(&question);
+        let (role, dossier) = (question.role.as_str(), &question.dossier);
+        assert!(!sheet.failed, "{question:?}");
+        let from_reclassering = question.bron == Bron::Reclassering;
+
+        let at_the_table = role == "zvh-deelnemer"
+            && ["burgemeester", "college-b-en-w"].contains(&question.ontvanger.wgs_soort.as_str());
+        let exception = dossier.ernstige_bedreiging || dossier.kindermishandeling || dossier.rvdk_behoefte;
+        if from_reclassering && (MUNICIPAL.contains(&role) || at_the_table) && !dossier.kader_aanwezig && !exception {
+            assert!(sheet.permitted.minus(dossier.toestemming).is_empty(), "1: {question:?}");
+        }
+        let named_grounds = ["gemeente-gemandateerde", "zvh", "zvh-deelnemer", "rvdk", "om", "zm", "dji"];
+        if from_reclassering && !named_grounds.contains(&role) {
+            assert!(sheet.permitted.minus(dossier.toestemming).is_empty(), "2: {question:?}");
+        }
+        if role == "zvh-deelnemer" && !WGS_KINDS.contains(&question.ontvanger.wgs_soort.as_str()) {
+            assert!(sheet.permitted.is_empty(), "3: {question:?}");
+        }
+        for never in [Category::Slachtoffer, Category::Netwerk, Category::Sociaal] {
+            assert!(!sheet.permitted.contains(never), "4: {question:?}");
+        }
+        assert!(dossier.vrije_tekst || !sheet.permitted.contains(Category::VrijeTekst), "4: {question:?}");
+        for category in sheet.permitted.iter() {
+            let by = &sheet.by[&category];
+            assert!(!by.is_empty() && by.iter().all(|policy| !policy.forbids), "6: {category} {question:?}");
+        }
+        assert!(!sheet.bsn || question.ontvanger.bsn_gerechtigd, "BSN: {question:?}");
+        assert!(!sheet.bsn || sheet.permitted.contains(Category::Persoonsnummers), "BSN: {question:?}");
+
+        let mut silent = question.clone();
+        silent.verzoek.uitzondering.clear();
+        assert_eq!(engine.evaluate(&silent).permitted, sheet.permitted, "a claim is no fact: {question:?}");
+    }
+}
+
+#[test]
+fn a_consent_that_is_over_or_not_yet_there_counts_for_nothing() {
+    let mut rng = Rng::with_seed(1995);
+    let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+    for _ in 0..2000 {
+        let mut moment = || now.checked_add(rng.i64(-3..=3).seconds()).unwrap();
+        let (given, until, withdrawn) = (moment(), moment(), moment());
+        let facts: Facts = serde_json::from_value(serde_json::json!({
+            "bekend": true,
+            "toestemmingen": [{
+                "id": "t", "vorm": "schriftelijk", "categorieen": ["zorg"], "ontvangers": ["om"],
+                "verleend_op": given, "geldig_tot": until, "ingetrokken_op": withdrawn,
+            }],
+        }))
+        .unwrap();
+        let dossier = Dossier::at(now, &facts, &PartyId::new("om"), "m", "");
+        let counts = given <= now && now <= until && now < withdrawn;
+        assert_eq!(dossier.toestemming.contains(Category::Zorg), counts, "{facts:?}");
+    }
+}
