@@ -50,7 +50,7 @@ impl Options {
             root,
             home: home.into(),
             gateway: gateway.into(),
-            vhost: format!("ketenpoort-demo-{}", uuid::Uuid::new_v4().simple()),
+            vhost: format!("ketenpoort-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]),
             config: String::new(),
             environment: Vec::new(),
             port: None,
@@ -132,21 +132,18 @@ impl World {
             [Server::start(ANY_PORT, iris.router()).await?, Server::start(ANY_PORT, webhooks.router()).await?];
         let traces = Collector::start(ANY_PORT).await?;
 
+        files::install(&options.root, &home)?;
         files::partners(&options.partners, &home.join("partners"), &options.vhost, servers[1].address())?;
         let directory = Directory::read(&home.join("partners")).map_err(Error::Findings)?;
         let (made, urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
 
         let listen = options.port.map_or_else(free_port, |port| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
-        let around = files::Around {
-            broker: &urls.gateway,
-            iris: servers[0].address(),
-            traces: &traces.endpoint(),
-            listen,
-        };
+        let around =
+            files::Around { broker: &urls.gateway, iris: servers[0].address(), traces: &traces.endpoint(), listen };
         let note = Note {
             http: format!("http://{listen}"),
             traces: traces.endpoint(),
-            config: files::configuration(options, &home, &around)?,
+            config: files::configuration(&options.config, &home, &around)?,
             partners: urls.partners,
         };
         files::write(&home.join("world.json"), serde_json::to_string_pretty(&note).unwrap_or_default().as_bytes())?;

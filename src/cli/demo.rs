@@ -59,7 +59,7 @@ struct Send {
     home: PathBuf,
 }
 
-pub fn run(args: Args) -> u8 {
+pub fn run(args: &Args) -> u8 {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> u8 {
     let done = runtime.block_on(async {
         match &args.then {
             Some(Then::Send(send)) => send_one(send).await.map(|()| true),
-            None => demo(&args).await,
+            None => demo(args).await,
         }
     });
     match done {
@@ -86,10 +86,41 @@ pub fn run(args: Args) -> u8 {
 /// Did everything end as expected?
 async fn demo(args: &Args) -> Result<bool, Error> {
     let screen = Screen::of_this_terminal();
+    let messages = tokio::select! {
+        sent = send_all(args, screen) => sent?,
+        // What was started so far is dropped, and ends.
+        _ = tokio::signal::ctrl_c() => return Ok(false),
+    };
+    let Sent { mut world, mut partners, count, mut surprises } = messages;
+    if args.once {
+        world.stop_gateway().await?;
+        let left_over = partners.left_over().await;
+        left_over.iter().for_each(|surprise| println!("NOT AS EXPECTED: {surprise}"));
+        surprises += left_over.len();
+    }
+    match surprises {
+        0 => println!("\n{count} messages, each ended as expected."),
+        _ => println!("\n{count} messages; {surprises} things were not as expected."),
+    }
+    if !args.once {
+        stay(args, &world, partners, screen).await?;
+        world.stop_gateway().await?;
+    }
+    Ok(surprises == 0)
+}
+
+struct Sent {
+    world: World,
+    partners: Partners,
+    count: usize,
+    surprises: usize,
+}
+
+async fn send_all(args: &Args, screen: Screen) -> Result<Sent, Error> {
     let items = bag::read(&args.root.join("deploy/demo/messages.yaml"))?;
     let options = Options { port: args.port, ..Options::new(&args.root, &args.home, std::env::current_exe()?) };
     println!("{}", screen.title("Starting a broker, simulated partners and the gateway"));
-    let mut world = World::start(&options).await?;
+    let world = World::start(&options).await?;
     println!("The gateway takes messages. Ledger, receipts and logs are in {}", args.home.display());
     let mut partners = Partners::connect(&world).await?;
     let mut surprises = 0;
@@ -99,21 +130,7 @@ async fn demo(args: &Args) -> Result<bool, Error> {
         surprises += told.surprises.len();
         print!("{}", screen.told(item, &told, &world.note.traces));
     }
-    if args.once {
-        world.stop_gateway().await?;
-        let left_over = partners.left_over().await;
-        left_over.iter().for_each(|surprise| println!("NOT AS EXPECTED: {surprise}"));
-        surprises += left_over.len();
-    }
-    match surprises {
-        0 => println!("\n{} messages, each ended as expected.", items.len()),
-        _ => println!("\n{} messages; {surprises} things were not as expected.", items.len()),
-    }
-    if !args.once {
-        stay(args, &world, partners, screen).await?;
-        world.stop_gateway().await?;
-    }
-    Ok(surprises == 0)
+    Ok(Sent { world, partners, count: items.len(), surprises })
 }
 
 /// Shows what recipients get, until Ctrl-C.

@@ -165,7 +165,11 @@ impl Partners {
         let sender = self.all.get(&item.from).ok_or_else(|| Error::NoParty(item.from.to_string()))?;
         sender.publish(&item.event()).await?;
         let mut told = Told::default();
-        if item.repeated { self.again(item, &mut told).await? } else { self.ends(item, &mut told).await? }
+        if item.repeated {
+            self.again(item, &mut told).await?
+        } else {
+            self.ends(item, &mut told).await?
+        }
         Ok(told)
     }
 

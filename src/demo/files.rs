@@ -1,6 +1,6 @@
 //! The files of a world: everything a gateway reads, written into one work folder.
 
-use super::{Error, Options};
+use super::Error;
 use crate::receipt::keys::Signer;
 use std::fs::File;
 use std::io::Write;
@@ -38,6 +38,29 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600);
     Ok(options.open(path)?.write_all(content)?)
+}
+
+/// Schemas, policies and mappings as an installation has them: without their cases, which are about the partners that
+/// are shipped, and are run by `check`.
+pub fn install(root: &Path, home: &Path) -> Result<(), Error> {
+    for folder in ["schemas", "policies", "mappings"] {
+        copy(&root.join(folder), &home.join(folder))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if !path.is_dir() {
+            std::fs::copy(path, to.join(name))?;
+        } else if name != "cases" {
+            copy(&path, &to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// The partner directory as this world has it: users under a name of its own, as users are the whole broker's, and
@@ -79,18 +102,15 @@ pub struct Around<'a> {
 }
 
 /// Keys and `ketenpoort.toml`.
-pub fn configuration(options: &Options, home: &Path, around: &Around<'_>) -> Result<PathBuf, Error> {
+pub fn configuration(extra: &str, home: &Path, around: &Around<'_>) -> Result<PathBuf, Error> {
     Signer::generate(&home.join("signing-key.pem"))?;
     let key = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     write(&home.join("pseudonym.key"), key.as_bytes())?;
-    let root = options.root.canonicalize()?;
     let text = |text: &str| Value::from(text).to_string();
-    let folder = |name: &str| text(&root.join(name).to_string_lossy());
     let config = format!(
         r#"
         broker = {{ urls = [{broker}] }}
         ledger = {{ path = "ledger.db" }}
-        files = {{ schemas = {schemas}, policies = {policies}, mappings = {mappings}, partners = "partners" }}
         iris = {{ base_url = "http://{iris}" }}
         receipts = {{ key_file = "signing-key.pem", issuer = "{ISSUER}" }}
         delivery = {{ first_delay = "300ms", max_delay = "5s" }}
@@ -100,9 +120,6 @@ pub fn configuration(options: &Options, home: &Path, around: &Around<'_>) -> Res
         stop = {{ grace = "10s" }}
         "#,
         broker = text(around.broker),
-        schemas = folder("schemas"),
-        policies = folder("policies"),
-        mappings = folder("mappings"),
         iris = around.iris,
         listen = around.listen,
         traces = text(around.traces),
@@ -110,7 +127,7 @@ pub fn configuration(options: &Options, home: &Path, around: &Around<'_>) -> Res
     let path = home.join("ketenpoort.toml");
     let wrong = |error: toml::de::Error| Error::File(path.clone(), error.to_string());
     let mut config: Table = config.parse().map_err(wrong)?;
-    let extra: Table = options.config.parse().map_err(wrong)?;
+    let extra: Table = extra.parse().map_err(wrong)?;
     for (section, keys) in extra {
         match (config.get_mut(&section), keys) {
             (Some(Value::Table(section)), Value::Table(keys)) => section.extend(keys),

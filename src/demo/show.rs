@@ -81,7 +81,8 @@ impl Screen {
             None => drop(writeln!(out, "    {outcome}")),
         }
         end.reason.iter().for_each(|reason| because(&mut out, reason));
-        let shared = end.decision.shared.iter().map(|s| (s.category.as_str(), format!("{}, {}", s.policy, s.legal_basis)));
+        let shared =
+            end.decision.shared.iter().map(|s| (s.category.as_str(), format!("{}, {}", s.policy, s.legal_basis)));
         grouped(&mut out, "shared", shared);
         let withheld = end.decision.withheld.iter().map(|w| (w.category.as_str(), w.reason.clone()));
         grouped(&mut out, "withheld", withheld);
@@ -152,7 +153,9 @@ fn form(got: &Got) -> String {
 fn json_fields(data: &[u8]) -> Vec<String> {
     let parsed: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
     let fields = parsed.as_object().into_iter().flatten();
-    fields.map(|(name, value)| format!("{name}{}", value.as_object().map_or(String::new(), |o| format!("/{}", o.len())))).collect()
+    fields
+        .map(|(name, value)| format!("{name}{}", value.as_object().map_or(String::new(), |o| format!("/{}", o.len()))))
+        .collect()
 }
 
 /// The root, and what is directly in it.
@@ -198,13 +201,19 @@ mod tests {
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
-        assert!(lines[0].starts_with("      withheld  slachtoffer,") && lines[1].starts_with("                slachtoffer,"));
+        assert!(
+            lines[0].starts_with("      withheld  slachtoffer,")
+                && lines[1].starts_with("                slachtoffer,")
+        );
     }
 
     #[test]
     fn of_a_message_only_names_are_shown() {
         let xml = br#"<m:melding xmlns:m="urn:x"><persoon><naam>Dijkhuizen</naam></persoon><leeg/></m:melding>"#;
         assert_eq!(xml_fields(xml), ["melding", "persoon", "leeg"]);
-        assert_eq!(json_fields(br#"{"kenmerk": "A-1", "persoon": {"naam": "Dijkhuizen", "bsn": "1"}}"#), ["kenmerk", "persoon/2"]);
+        assert_eq!(
+            json_fields(br#"{"kenmerk": "A-1", "persoon": {"naam": "Dijkhuizen", "bsn": "1"}}"#),
+            ["kenmerk", "persoon/2"]
+        );
     }
 }
