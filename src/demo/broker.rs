@@ -3,7 +3,7 @@
 
 use super::Error;
 use super::partner::Access;
-use crate::directory::{Directory, Endpoint, Party};
+use crate::directory::{Directory, Party};
 use crate::party::PartyId;
 use crate::topology;
 use reqwest::Url;
@@ -72,7 +72,10 @@ impl Made {
         let users = directory.parties().flat_map(|party| party.users.iter().cloned()).chain([gateway.clone()]);
         let passwords: BTreeMap<String, String> =
             users.map(|user| (user, uuid::Uuid::new_v4().simple().to_string())).collect();
-        let definitions = topology::definitions(directory, vhost, &gateway, &passwords);
+        let definitions = topology::definitions(
+            directory,
+            &topology::Options { vhost, user: &gateway, password: &|user| passwords.get(user).cloned() },
+        );
         let file = home.join("definitions.json");
         super::files::write(&file, &serde_json::to_vec_pretty(&definitions).unwrap_or_default())?;
         script.import(&file).await?;
@@ -95,17 +98,13 @@ impl Made {
 }
 
 fn access(party: &Party, user: &str, url: String) -> Access {
-    let queue = |role| match party.endpoint_for(role) {
-        Some(Endpoint::Amqp { queue }) => Some(queue.clone()),
-        _ => None,
-    };
     Access {
         url,
         user: user.to_owned(),
         source: format!("urn:nld:oin:{}:systeem:{}", party.oin.as_str(), party.id.as_str().replace(':', "-")),
-        exchange: topology::exchange(party),
+        inbound: party.inbound.clone(),
         receipts: party.receipts.clone(),
-        out: party.roles.iter().find_map(queue),
+        out: party.outbound().next().map(str::to_owned),
     }
 }
 

@@ -23,7 +23,8 @@ pub struct Access {
     pub user: String,
     /// Of the events that it sends.
     pub source: String,
-    pub exchange: String,
+    /// The exchange for them.
+    pub inbound: String,
     pub receipts: String,
     /// Absent where it takes its messages another way.
     pub out: Option<String>,
@@ -157,12 +158,12 @@ impl Partner {
     /// Sends to the partner's own exchange; done once the broker has it in a queue.
     pub async fn publish(&self, event: &Event) -> Result<(), Error> {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let exchange = self.access.exchange.as_str().into();
+        let exchange = self.access.inbound.as_str().into();
         let (payload, properties) = (event.payload(&self.access), event.properties(&self.access));
         let sent = self.channel.basic_publish(exchange, "".into(), options, &payload, properties).await?;
         match sent.await? {
             Confirmation::Ack(None) => Ok(()),
-            _ => Err(Error::NotTaken(self.access.exchange.clone())),
+            _ => Err(Error::NotTaken(self.access.inbound.clone())),
         }
     }
 
