@@ -2,36 +2,78 @@
 
 mod check;
 mod explain;
+mod keys;
+mod parked;
+mod receipt;
+mod run;
 
 use crate::catalogue::Finding;
-use clap::{Parser, Subcommand};
+use crate::config::Config;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Message gateway for the probation service and its chain partners.
 ///
-/// Exit codes: 0 well; 1 it failed while running; 2 the command line is wrong; 64 configuration, policies,
-/// mappings, schemas or partners are wrong, before anything was connected; 65 the input is wrong.
+/// Takes messages from partners off a broker, validates them, applies the sharing policy, minimises and
+/// translates what may be shared, delivers it, and proves with a signed receipt what became of it.
 #[derive(Debug, Parser)]
-#[command(name = "ketenpoort", version, about, long_about)]
+#[command(name = "ketenpoort", version, about, long_about, after_long_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const EXIT_CODES: &str = "Exit codes:
+  0   well
+  1   it failed while running
+  2   the command line is wrong
+  64  configuration, policies, mappings, schemas, partners or keys are wrong; nothing was connected
+  65  the input is wrong: a message is rejected, a receipt does not verify, there is no such delivery
+
+Start with:
+  ketenpoort check --config ketenpoort.toml
+  ketenpoort explain --help";
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway
+    Run(run::Args),
     /// Tell everything that is wrong with the files, and run every case
     Check(check::Args),
     /// Show what would happen to one message, and why, without a broker
     Explain(explain::Args),
+    /// Look at a receipt
+    #[command(subcommand)]
+    Receipt(receipt::Command),
+    /// Decide about deliveries that wait
+    Parked(parked::Args),
+    /// Make signing keys, and the set that verifies what they sign
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  ketenpoort completions bash > /etc/bash_completion.d/ketenpoort")]
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ConfigArg {
+    /// The configuration file
+    #[arg(long, short, env = "KETENPOORT_CONFIG", default_value = "ketenpoort.toml", global = true)]
+    pub config: PathBuf,
+}
+
+impl ConfigArg {
+    fn read(&self) -> Result<Config, Vec<Finding>> {
+        Config::read(&self.config, &|name| std::env::var(name).ok())
+    }
 }
 
 /// Where the files are: from the configuration, or named one by one.
 #[derive(Debug, clap::Args)]
 pub struct FilesArgs {
-    /// The configuration file
-    #[arg(long, short, env = "KETENPOORT_CONFIG", default_value = "ketenpoort.toml")]
-    pub config: PathBuf,
+    #[command(flatten)]
+    pub config: ConfigArg,
     /// Folders instead of those in the configuration: it then need not exist
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub schemas: Option<PathBuf>,
@@ -54,8 +96,18 @@ pub mod exit {
 
 pub fn main() -> u8 {
     match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Receipt(command) => receipt::run(command),
+        Command::Parked(args) => parked::run(args),
+        Command::Keys(command) => keys::run(command),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ketenpoort", &mut script);
+            print_bytes(&script);
+            exit::OK
+        }
     }
 }
 
@@ -64,4 +116,20 @@ pub(crate) fn report(findings: &[Finding]) {
     for finding in findings {
         eprintln!("{finding}");
     }
+}
+
+/// For a terminal: a control character that a partner put into an id moves no cursor.
+fn print_text(text: &str) {
+    let plain = |c: char| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c };
+    print_bytes(text.chars().map(plain).collect::<String>().as_bytes());
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    print_bytes(format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()).as_bytes());
+}
+
+/// A reader that has seen enough, such as `head`, is no failure of ours.
+fn print_bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }

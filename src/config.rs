@@ -86,6 +86,7 @@ section! {
         /// Failures in a row after which IRIS is left alone for a while.
         breaker_failures: NonZeroU32 = NonZeroU32::MIN.saturating_add(4),
         breaker_open: Duration = Duration::seconds(10),
+        /// Certificates that are trusted instead of the system's.
         ca_file: Option<PathBuf> = None,
         #[serde(skip)]
         token: Option<Secret> = None,
@@ -108,6 +109,7 @@ section! {
         max_delay: Duration = Duration::seconds(900),
         max_attempts: NonZeroU32 = NonZeroU32::MIN.saturating_add(19),
         webhook_timeout: Duration = Duration::seconds(15),
+        /// Certificates that are trusted instead of the system's, for all webhooks.
         ca_file: Option<PathBuf> = None,
     }
 }

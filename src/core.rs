@@ -13,6 +13,7 @@ use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::policy::{self, Address, Decided, Decision, Engine, Verdict};
 use crate::receipt;
+use crate::telemetry::stage_span;
 use crate::validation::{self, Limits, Valid};
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -200,10 +201,9 @@ impl Pipeline {
             return (Fate::Wait(Outcome::Parked, reason), nothing, None);
         };
         let shape = &kind.forwarded().shape;
-        let minimised = tracing::debug_span!("minimisation").in_scope(|| minimisation::minimise(content, shape, grant));
+        let minimised = stage_span("minimisation").in_scope(|| minimisation::minimise(content, shape, grant));
         let sent_kind = kind.answer.as_ref().map_or(&kind.kind, |answer| &answer.kind);
-        let translated =
-            tracing::debug_span!("translation").in_scope(|| mapping.translate(&minimised, sent_kind, today));
+        let translated = stage_span("translation").in_scope(|| mapping.translate(&minimised, sent_kind, today));
         let format = Some(mapping.format());
         match (translated, address) {
             (Err(problems), _) => {

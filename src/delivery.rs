@@ -3,6 +3,7 @@
 pub mod amqp;
 pub mod webhook;
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -36,6 +37,20 @@ pub enum Class {
 }
 
 impl Failure {
+    /// For traces: one of few names, or the status.
+    pub fn kind(&self) -> Cow<'static, str> {
+        let name = match self {
+            Failure::Disconnected => "disconnected",
+            Failure::Unconfirmed => "unconfirmed",
+            Failure::Nacked => "nacked",
+            Failure::Unroutable => "unroutable",
+            Failure::Unreachable => "unreachable",
+            Failure::Timeout => "timeout",
+            Failure::Status { status, .. } => return status.to_string().into(),
+        };
+        name.into()
+    }
+
     #[allow(clippy::todo)]
     pub fn class(&self) -> Class {
         todo!()

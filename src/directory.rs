@@ -5,7 +5,6 @@ mod load;
 
 use crate::party::{Oin, PartyId, Role};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Kinds of participant of a zorg- en veiligheidshuis, the closed list of the WGS.
@@ -64,7 +63,7 @@ pub struct Party {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Amqp { queue: String },
-    Webhook { url: String, structured: bool, ca_file: Option<PathBuf> },
+    Webhook { url: String, structured: bool },
 }
 
 impl Party {

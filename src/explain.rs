@@ -6,7 +6,7 @@ use crate::envelope::{RawMessage, Rejection};
 use crate::facts::Facts;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
-use crate::receipt::{Decision, MessageRef};
+use crate::receipt::{Decision, MessageRef, Shared};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -87,16 +87,8 @@ fn explained(plan: Plan) -> Explanation {
             }
         })
         .collect();
-    Explanation { message: plan.identity.message, outcome: overall(&deliveries), reason: None, deliveries }
-}
-
-/// One word for the whole message: what still needs somebody comes before what is done.
-fn overall(deliveries: &[Delivery]) -> Outcome {
-    use Outcome::*;
-    [Parked, AwaitingAssessment, Retrying, Held, Delivered, Refused]
-        .into_iter()
-        .find(|outcome| deliveries.iter().any(|d| d.outcome == *outcome))
-        .unwrap_or(Refused)
+    let overall = Outcome::most_pressing(deliveries.iter().map(|d| d.outcome)).unwrap_or(Outcome::Refused);
+    Explanation { message: plan.identity.message, outcome: overall, reason: None, deliveries }
 }
 
 impl Explanation {
@@ -115,22 +107,7 @@ impl Explanation {
             if let Some(reason) = &delivery.reason {
                 reason_lines(&mut out, reason, "     ");
             }
-            for shared in &delivery.decision.shared {
-                let _ = writeln!(
-                    out,
-                    "     + {:<18} {} ({}; {})",
-                    shared.category.as_str(),
-                    shared.policy,
-                    shared.legal_basis,
-                    shared.status
-                );
-            }
-            for withheld in &delivery.decision.withheld {
-                let _ = writeln!(out, "     - {:<18} {}", withheld.category.as_str(), withheld.reason);
-            }
-            for note in &delivery.decision.notes {
-                let _ = writeln!(out, "     ! {note}");
-            }
+            decision_lines(&mut out, &delivery.decision, "     ");
             if let (Some(format), Some(payload)) = (delivery.format, &delivery.payload) {
                 let text = match payload {
                     Value::String(text) => text.clone(),
@@ -146,7 +123,19 @@ impl Explanation {
     }
 }
 
-fn reason_lines(out: &mut String, reason: &Reason, indent: &str) {
+pub(crate) fn decision_lines(out: &mut String, decision: &Decision, indent: &str) {
+    for Shared { category, policy, legal_basis, status } in &decision.shared {
+        let _ = writeln!(out, "{indent}+ {:<18} {policy} ({legal_basis}; {status})", category.as_str());
+    }
+    for withheld in &decision.withheld {
+        let _ = writeln!(out, "{indent}- {:<18} {}", withheld.category.as_str(), withheld.reason);
+    }
+    for note in &decision.notes {
+        let _ = writeln!(out, "{indent}! {note}");
+    }
+}
+
+pub(crate) fn reason_lines(out: &mut String, reason: &Reason, indent: &str) {
     let _ = writeln!(out, "{indent}{} {}: {}", reason.code, reason.title, reason.detail);
     for problem in &reason.problems {
         let _ = writeln!(out, "{indent}  {} {}: {}", problem.code, problem.place, problem.hint);

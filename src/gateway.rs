@@ -7,13 +7,15 @@ mod receipts;
 mod series;
 mod start;
 
-pub use start::{Error, run};
+pub use start::{Error, Loaded, run};
 
+use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
 use crate::envelope::{RawMessage, Rejection};
 use crate::facts::iris;
 use crate::ledger::Ledger;
+use crate::outcome::Outcome;
 use crate::receipt::keys::Signer;
 use crate::telemetry::metrics::Metrics;
 use jiff::Timestamp;
@@ -45,6 +47,16 @@ pub struct Gateway {
     tasks: TaskTracker,
 }
 
+/// What became of a delivery for now.
+type Became = (Outcome, Option<Code>);
+
+/// Tells it on the current span: of many deliveries, the one that needs somebody most.
+fn note_outcome(all: &[Became]) {
+    let Some(outcome) = Outcome::most_pressing(all.iter().map(|(outcome, _)| *outcome)) else { return };
+    let code = all.iter().find(|(of, _)| *of == outcome).and_then(|(_, code)| *code);
+    crate::telemetry::note_outcome(outcome.as_str(), code);
+}
+
 /// A message after the core had its say.
 enum Considered {
     Rejected(Box<Rejection>),
@@ -64,11 +76,13 @@ impl Gateway {
             Ok(valid) => valid,
             Err(rejection) => return Considered::Rejected(rejection),
         };
-        let trace = crate::telemetry::current_traceparent();
         let person = valid.person();
         let facts = if valid.kind().needs_facts() {
-            let asked = self.iris.facts(person.clone(), trace.as_deref());
-            self.known(asked.instrument(stage("facts")).await)
+            let ask = async {
+                let trace = crate::telemetry::current_traceparent();
+                self.known(self.iris.facts(person.clone(), trace.as_deref()).await)
+            };
+            ask.instrument(stage("facts")).await
         } else {
             None
         };
@@ -77,8 +91,11 @@ impl Gateway {
         let data = if wanted.is_empty() {
             None
         } else {
-            let asked = self.iris.case_data(person, wanted, trace.as_deref());
-            self.known(asked.instrument(stage("facts")).await)
+            let ask = async {
+                let trace = crate::telemetry::current_traceparent();
+                self.known(self.iris.case_data(person, wanted, trace.as_deref()).await)
+            };
+            ask.instrument(stage("facts")).await
         };
         Considered::Planned(Box::new(pipeline.complete(&decided, data.as_ref())))
     }
@@ -91,7 +108,8 @@ impl Gateway {
             }
             Err(unavailable) => {
                 self.metrics.facts_requested("unavailable");
-                tracing::debug!(error = %unavailable, code = %crate::code::Code::FactsUnavailable, "facts are missing");
+                crate::telemetry::note_failure("facts_unavailable");
+                tracing::debug!(error = %unavailable, code = %Code::FactsUnavailable, "facts are missing");
                 None
             }
         }
@@ -113,7 +131,7 @@ impl Gateway {
                     return None;
                 }
             }
-            tracing::warn!(code = %crate::code::Code::LedgerUnavailable, "the ledger cannot be written: waiting");
+            tracing::warn!(code = %Code::LedgerUnavailable, "the ledger cannot be written: waiting");
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
                 () = self.stopping.cancelled() => return None,

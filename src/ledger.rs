@@ -203,6 +203,10 @@ impl Ledger {
     pub async fn open(path: &Path, max_batch: NonZeroUsize) -> Result<Ledger, Error> {
         todo!()
     }
+    /// For a second process beside the running gateway, such as the command line. Makes no new ledger.
+    pub async fn open_beside(path: &Path) -> Result<Ledger, Error> {
+        todo!()
+    }
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
         todo!()
     }

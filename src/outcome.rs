@@ -50,6 +50,13 @@ impl Outcome {
         }
     }
 
+    /// One word for many recipients: what still needs somebody comes before what is done.
+    pub fn most_pressing(all: impl IntoIterator<Item = Outcome>) -> Option<Outcome> {
+        use Outcome::*;
+        let order = [Parked, AwaitingAssessment, Retrying, Held, Delivered, Refused, Expired, Superseded, Rejected];
+        all.into_iter().min_by_key(|outcome| order.iter().position(|o| o == outcome))
+    }
+
     pub fn parse(name: &str) -> Option<Outcome> {
         Outcome::ALL.iter().copied().find(|o| o.as_str() == name)
     }

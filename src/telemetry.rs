@@ -3,77 +3,94 @@
 pub mod collector;
 mod log;
 pub mod metrics;
+mod spans;
 
-use crate::envelope::RawMessage;
-use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{TraceContextExt, TracerProvider};
-use opentelemetry::{Context, KeyValue};
+use crate::config;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use std::collections::BTreeMap;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
+pub use spans::{
+    current_traceparent, delivery_span, message_span, note_failure, note_outcome, note_type, publish_span,
+    request_span, resumed_span, stage_span,
+};
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use tracing::{Dispatch, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-#[derive(Debug)]
-pub struct Options {
-    pub otlp_endpoint: Option<String>,
-    pub sample_ratio: f64,
-    pub log_filter: String,
-}
+const EXPORT_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("telemetry log_filter: {0}")]
+    #[error("telemetry: log_filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    #[error("telemetry otlp_endpoint: {0}")]
+    #[error("telemetry: otlp_endpoint: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     #[error("telemetry was started before in this process")]
     Twice,
 }
 
-/// Other libraries log payloads and SQL below this level, so they are capped whatever the filter says.
-const CAPPED: [&str; 8] = ["lapin", "hyper", "reqwest", "sqlx", "rustls", "h2", "opentelemetry", "cedar_policy"];
-
-/// Keeps traces flowing; dropped, or better shut down, at the very end.
+/// Keeps traces flowing; shut it down at the very end.
 #[derive(Debug)]
 pub struct Guard {
     provider: SdkTracerProvider,
 }
 
-pub fn init(options: &Options) -> Result<Guard, Error> {
-    let mut filter = EnvFilter::try_new(&options.log_filter)?;
-    for target in CAPPED {
-        filter = filter.add_directive(format!("{target}=warn").parse()?);
-    }
+/// Logs to standard error and traces to the configured endpoint, for this whole process.
+pub fn init(settings: &config::Telemetry) -> Result<Guard, Error> {
+    let (dispatch, guard) = subscriber(settings, std::io::stderr)?;
+    dispatch.try_init().map_err(|_| Error::Twice)?;
+    Ok(guard)
+}
+
+fn subscriber<W>(settings: &config::Telemetry, logs_to: W) -> Result<(Dispatch, Guard), Error>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let provider = provider(settings)?;
+    let spans = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("ketenpoort"))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_level(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|about| about.is_span() && is_ours(about)));
+    // Other libraries log payloads and SQL below `warn`: they are capped there whatever the settings say.
+    let capped = filter_fn(|about| about.is_event() && (is_ours(about) || *about.level() <= LevelFilter::WARN));
+    let logs = tracing_subscriber::fmt::layer()
+        .event_format(log::Json)
+        .with_writer(logs_to)
+        .with_filter(EnvFilter::try_new(&settings.log_filter)?.and(capped));
+    Ok((tracing_subscriber::registry().with(spans).with(logs).into(), Guard { provider }))
+}
+
+fn provider(settings: &config::Telemetry) -> Result<SdkTracerProvider, Error> {
     let resource = opentelemetry_sdk::Resource::builder()
         .with_service_name("ketenpoort")
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
         .build();
-    let mut provider = SdkTracerProvider::builder().with_resource(resource);
-    provider = match &options.otlp_endpoint {
-        Some(endpoint) => {
-            let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-            let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
-            let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(options.sample_ratio)));
-            provider.with_batch_exporter(exporter).with_sampler(sampler)
-        }
+    let provider = SdkTracerProvider::builder().with_resource(resource);
+    let Some(endpoint) = &settings.otlp_endpoint else {
         // Receipts and logs name a trace id also where no trace is recorded.
-        None => provider.with_sampler(Sampler::AlwaysOff),
+        return Ok(provider.with_sampler(Sampler::AlwaysOff).build());
     };
-    let provider = provider.build();
-    let spans = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("ketenpoort"))
-        .with_location(false)
-        .with_threads(false)
-        .with_tracked_inactivity(false);
-    let logs = tracing_subscriber::fmt::layer().event_format(log::Json).with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(filter).with(spans).with(logs).try_init().map_err(|_| Error::Twice)?;
-    Ok(Guard { provider })
+    let endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_endpoint(endpoint).build()?;
+    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample_ratio.get())));
+    // A message makes about ten spans: the default queue of 2048 would drop some in a burst.
+    let batches = BatchConfigBuilder::default().with_max_queue_size(16_384).with_scheduled_delay(EXPORT_EVERY).build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+    Ok(provider.with_span_processor(processor).with_sampler(sampler).build())
+}
+
+fn is_ours(about: &Metadata<'_>) -> bool {
+    about.target().split("::").next() == Some("ketenpoort")
 }
 
 impl Guard {
@@ -85,81 +102,5 @@ impl Guard {
     }
 }
 
-/// The span of one message, a child of the sender's own where it sent a `traceparent`.
-pub fn message_span(queue: &str, raw: &RawMessage) -> Span {
-    let size = raw.body.reveal_personal_data().len();
-    let span = tracing::info_span!(
-        "process",
-        otel.name = format!("process {queue}"),
-        otel.kind = "consumer",
-        messaging.system = "rabbitmq",
-        messaging.operation.type = "process",
-        messaging.operation.name = "process",
-        messaging.destination.name = queue,
-        messaging.message.body.size = size,
-    );
-    let parent = parent_of(&raw.headers);
-    if parent.span().span_context().is_valid() {
-        // Refused only where there is no OpenTelemetry layer, and then there is nothing to link to.
-        let _ = span.set_parent(parent);
-    }
-    span
-}
-
-/// One room of the corridor.
-pub fn stage_span(stage: &'static str) -> Span {
-    tracing::info_span!("stage", otel.name = stage)
-}
-
-/// On the way to a recipient or back to the sender; within the current span, or else within the message's own.
-pub fn publish_span(destination: &str, traceparent: Option<&str>) -> Span {
-    let span = tracing::info_span!(
-        "send",
-        otel.name = format!("send {destination}"),
-        otel.kind = "producer",
-        messaging.system = "rabbitmq",
-        messaging.operation.type = "send",
-        messaging.operation.name = "send",
-        messaging.destination.name = destination,
-    );
-    if !Context::current().span().span_context().is_valid() {
-        continue_trace(&span, traceparent);
-    }
-    span
-}
-
-/// A later attempt, in the trace of the message it belongs to.
-pub fn resumed_span(traceparent: Option<&str>) -> Span {
-    let span = tracing::info_span!("resume", otel.name = "resume", otel.kind = "internal");
-    continue_trace(&span, traceparent);
-    span
-}
-
-fn continue_trace(span: &Span, traceparent: Option<&str>) {
-    if let Some(traceparent) = traceparent {
-        let headers = BTreeMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
-        let _ = span.set_parent(parent_of(&headers));
-    }
-}
-
-/// W3C `traceparent` of the current span.
-pub fn current_traceparent() -> Option<String> {
-    let context = Span::current().context();
-    let span = context.span();
-    let span = span.span_context();
-    span.is_valid().then(|| format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8()))
-}
-
-fn parent_of(headers: &BTreeMap<String, String>) -> Context {
-    struct Headers<'a>(&'a BTreeMap<String, String>);
-    impl Extractor for Headers<'_> {
-        fn get(&self, key: &str) -> Option<&str> {
-            let prefixed = ["", "cloudEvents_", "cloudEvents:", "ce-"];
-            prefixed.iter().find_map(|prefix| self.0.get(&format!("{prefix}{key}"))).map(String::as_str)
-        }
-        fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(String::as_str).collect()
-        }
-    }
-    TraceContextPropagator::new().extract(&Headers(headers))
-}
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,16 @@
 use super::{FilesArgs, exit, report};
 use crate::catalogue::{Finding, Sources};
 use crate::check;
-use crate::config::Config;
+use crate::config::{Config, Files};
 use crate::core::Pipeline;
 use crate::directory::Directory;
+use crate::facts::iris;
 use crate::validation::Limits;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example, in the pipeline of a partner who keeps his own mapping:\n  \
+    ketenpoort check --schemas schemas --policies policies --mappings mappings --partners partners --json")]
 pub struct Args {
     #[command(flatten)]
     files: FilesArgs,
@@ -21,7 +24,11 @@ pub struct Args {
 
 pub fn run(args: Args) -> u8 {
     let (mut cases, summary) = match load(&args.files) {
-        Ok((sources, pipeline)) => (check::cases(&sources, &pipeline), summary(&pipeline)),
+        Ok((sources, pipeline)) => {
+            let mut cases = check::cases(&sources, &pipeline);
+            cases.findings.extend(iris::Schemas::compile(&sources.schemas).err().unwrap_or_default());
+            (cases, summary(&pipeline))
+        }
         Err(findings) => (check::Report { findings, ..check::Report::default() }, String::new()),
     };
     if args.coverage {
@@ -55,34 +62,26 @@ fn summary(pipeline: &Pipeline) -> String {
 
 /// The files as the configuration names them, or as named one by one.
 pub fn load(args: &FilesArgs) -> Result<(Sources, Pipeline), Vec<Finding>> {
-    let env = |name: &str| std::env::var(name).ok();
     let named = [&args.schemas, &args.policies, &args.mappings, &args.partners];
-    if let [Some(schemas), Some(policies), Some(mappings), Some(partners)] = named {
-        let directory = Directory::read(partners);
-        let sources = Sources::read(schemas, policies, mappings);
-        return assemble(sources, directory, Limits::default(), &[0; 32]);
+    if let [Some(schemas), Some(policies), Some(mappings), Some(partners)] = named.map(Clone::clone) {
+        return read(&Files { schemas, policies, mappings, partners }, Limits::default(), &[0; 32]);
     }
-    let config = Config::read(&args.config, &env)?;
-    let of = |named: &Option<std::path::PathBuf>, configured: &std::path::Path| {
-        named.clone().unwrap_or_else(|| configured.to_owned())
-    };
-    let files = &config.files;
-    let directory = Directory::read(&of(&args.partners, &files.partners));
-    let sources = Sources::read(
-        &of(&args.schemas, &files.schemas),
-        &of(&args.policies, &files.policies),
-        &of(&args.mappings, &files.mappings),
-    );
-    assemble(sources, directory, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())
+    let mut config = args.config.read()?;
+    let files = &mut config.files;
+    let configured = [&mut files.schemas, &mut files.policies, &mut files.mappings, &mut files.partners];
+    for (configured, named) in configured.into_iter().zip(named) {
+        named.iter().for_each(|named| configured.clone_from(named));
+    }
+    read_configured(&config)
 }
 
-fn assemble(
-    sources: Result<Sources, Vec<Finding>>,
-    directory: Result<Directory, Vec<Finding>>,
-    limits: Limits,
-    key: &[u8],
-) -> Result<(Sources, Pipeline), Vec<Finding>> {
-    match (sources, directory) {
+pub fn read_configured(config: &Config) -> Result<(Sources, Pipeline), Vec<Finding>> {
+    read(&config.files, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())
+}
+
+fn read(files: &Files, limits: Limits, key: &[u8]) -> Result<(Sources, Pipeline), Vec<Finding>> {
+    let directory = Directory::read(&files.partners);
+    match (Sources::read(&files.schemas, &files.policies, &files.mappings), directory) {
         (Ok(sources), Ok(directory)) => {
             let pipeline = Pipeline::load(&sources, Arc::new(directory), limits, key)?;
             Ok((sources, pipeline))

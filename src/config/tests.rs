@@ -80,3 +80,18 @@ fn wrong_values_are_refused() {
         assert!(hints.iter().any(|h| h.contains(hint)), "{text}: {hints:?}");
     }
 }
+
+#[test]
+fn the_annotated_example_loads_and_names_the_defaults() {
+    let text = include_str!("../../deploy/ketenpoort.toml");
+    let env = |name: &str| match name {
+        "KETENPOORT_BROKER_URLS" => Some("amqp://localhost".to_owned()),
+        _ => Some("k".repeat(32)),
+    };
+    let example = Config::load("ketenpoort.toml", text, Path::new("/"), &env).unwrap();
+    let printed =
+        |config: &Config| format!("{:?} {:?} {:?} {:?}", config.delivery, config.limits, config.telemetry, config.stop);
+    assert_eq!(printed(&example), printed(&load(GOOD).unwrap()));
+    assert_eq!(example.broker.prefetch.get(), 256);
+    assert_eq!(example.iris.breaker_failures.get(), 5);
+}

@@ -9,7 +9,7 @@ use crate::tomlfile::Reader;
 use crate::validation::formats::is_gemeentecode;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -61,8 +61,6 @@ struct EndpointSpec {
     url: Option<String>,
     #[serde(default)]
     mode: Mode,
-    #[serde(default)]
-    ca_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -222,7 +220,7 @@ fn endpoint(spec: EndpointSpec, dotted: &str, wrong: &mut impl FnMut(String)) ->
             Endpoint::Amqp { queue: queue.unwrap_or_else(|| format!("ketenpoort.out.{dotted}")) }
         }
         (Kind::Webhook, None, Some(url)) if is_allowed_url(&url) => {
-            Endpoint::Webhook { url, structured: spec.mode == Mode::Structured, ca_file: spec.ca_file }
+            Endpoint::Webhook { url, structured: spec.mode == Mode::Structured }
         }
         (Kind::Webhook, None, Some(_)) => {
             wrong("a webhook url is https:// (http:// only for 127.0.0.1)".to_owned());
@@ -242,4 +240,28 @@ fn is_allowed_url(url: &str) -> bool {
         "http" => url.host_str() == Some("127.0.0.1"),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_endpoint_cannot_have_is_refused_and_not_ignored() {
+        let table = [
+            (r#"kind = "webhook", url = "https://x.example/", ca_file = "ca.pem""#, "unknown field `ca_file`"),
+            (r#"kind = "webhook", url = "http://x.example/""#, "https://"),
+            (r#"kind = "webhook", url = "https://x.example/", queue = "q""#, "a webhook endpoint has a `url`"),
+            (r#"kind = "amqp", url = "https://x.example/""#, "an amqp endpoint has a `queue`"),
+        ];
+        for (endpoint, hint) in table {
+            let text = format!(
+                "[[role]]\nname = \"om\"\n[[party]]\nid = \"om\"\nname = \"OM\"\noin = \"00000099000900000004\"\n\
+                 roles = [\"om\"]\nendpoint = [{{ {endpoint} }}]\n"
+            );
+            let findings = Directory::load(&BTreeMap::from([("om.toml".to_owned(), text)])).unwrap_err();
+            let found: Vec<_> = findings.iter().map(|f| (f.line, f.problem.hint.as_str())).collect();
+            assert!(found.iter().any(|(line, h)| line.is_some() && h.contains(hint)), "{endpoint}: {found:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! One message from the broker: considered, recorded, acknowledged, and only then sent on.
 
-use super::{Considered, Gateway};
+use super::series::Line;
+use super::{Became, Considered, Gateway};
 use crate::code::Code;
 use crate::core::{Fate, Plan, Planned, derived_key};
 use crate::envelope::{RawMessage, Rejection};
@@ -45,7 +46,10 @@ impl Gateway {
             Considered::Rejected(_) => None,
         };
         let (mut message, mut addresses) = match considered {
-            Considered::Planned(plan) => self.planned(*plan, &raw, now),
+            Considered::Planned(plan) => {
+                crate::telemetry::note_type(&plan.kind);
+                self.planned(*plan, &raw, now)
+            }
             Considered::Rejected(rejection) => (self.rejected(&rejection, &raw, now), vec![None]),
         };
         let span = crate::telemetry::stage_span("ledger");
@@ -75,15 +79,15 @@ impl Gateway {
         accepted: Accepted,
         message: NewMessage,
         addresses: Addresses,
-        line: Option<Arc<tokio::sync::Mutex<i64>>>,
+        line: Option<Arc<Line>>,
     ) {
         match accepted {
             Accepted::New { message: key, deliveries, receipts } => {
                 let head = Arc::new(head(key, &message));
-                for (delivery, planned) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
-                    let (key, address) = (delivery, planned);
-                    let (delivery, planned) = key;
-                    self.count(&head, &planned.state);
+                let mut became = Vec::with_capacity(deliveries.len());
+                let mut sends = Vec::new();
+                for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
+                    became.extend(self.count(&head, &planned.state));
                     let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
                         continue;
                     };
@@ -97,24 +101,33 @@ impl Gateway {
                         attempts: 0,
                         again: false,
                     };
-                    self.deliver(job, address, line.as_deref()).await;
+                    sends.push(self.deliver(job, address, line.as_deref()));
                 }
-                self.send_receipts(receipts).await;
+                // Recipients do not wait for each other.
+                let sends = futures_util::future::join_all(sends);
+                let ((), sent) = futures_util::future::join(self.send_receipts(receipts), sends).await;
+                became.extend(sent);
+                super::note_outcome(&became);
             }
             Accepted::Duplicate { receipts, .. } => {
                 self.metrics.outcome(message.kind.as_deref(), "duplicate", "");
+                crate::telemetry::note_outcome("duplicate", None);
                 self.send_receipts(receipts).await;
             }
-            Accepted::Superseded { .. } => self.settle_superseded().await,
+            Accepted::Superseded { .. } => {
+                super::note_outcome(&[(Outcome::Superseded, Some(Code::Superseded))]);
+                self.settle_superseded().await;
+            }
             Accepted::Conflict => unreachable!("a conflict was recorded as a rejected message"),
         }
     }
 
-    fn count(&self, head: &Head, state: &State) {
+    fn count(&self, head: &Head, state: &State) -> Option<Became> {
         match state {
-            State::Ready(_) => {}
+            State::Ready(_) => None,
             State::Waiting { outcome, reason, .. } | State::Final { outcome, reason, .. } => {
                 self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), reason.code.as_str());
+                Some((*outcome, Some(reason.code)))
             }
         }
     }

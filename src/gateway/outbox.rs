@@ -1,6 +1,7 @@
 //! What must go out: each delivery until it is taken or parked, and whatever in the ledger is due.
 
-use super::Gateway;
+use super::series::Line;
+use super::{Became, Gateway};
 use crate::code::Code;
 use crate::core::Fate;
 use crate::delivery::amqp::Publication;
@@ -48,24 +49,20 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(
-        self: &Arc<Self>,
-        job: Job,
-        address: Option<Address>,
-        line: Option<&tokio::sync::Mutex<i64>>,
-    ) {
+    pub(super) async fn deliver(self: &Arc<Self>, job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
         let Some((line, order)) = line.zip(job.head.order) else { return self.attempt(job, &address).await };
-        let mut last = line.lock().await;
+        let turn = line.turn(&job.recipient.0);
+        let mut last = turn.lock().await;
         let overtaken = *last > order.sequence || (job.again && self.is_superseded(&job).await);
         if overtaken {
             return self.end_superseded(&job).await;
         }
         *last = order.sequence;
-        self.attempt(job, &address).await;
+        self.attempt(job, &address).await
     }
 
     async fn is_superseded(&self, job: &Job) -> bool {
@@ -73,13 +70,9 @@ impl Gateway {
         row.is_ok_and(|row| row.outcome == Outcome::Superseded)
     }
 
-    async fn attempt(self: &Arc<Self>, job: Job, address: &Address) {
-        let span = match address.endpoint() {
-            Endpoint::Amqp { queue } => crate::telemetry::publish_span(queue, job.head.traceparent.as_deref()),
-            Endpoint::Webhook { .. } => {
-                crate::telemetry::publish_span(address.party().as_str(), job.head.traceparent.as_deref())
-            }
-        };
+    async fn attempt(self: &Arc<Self>, job: Job, address: &Address) -> Became {
+        let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
+        let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
         let sent = self.send(&job, address).instrument(span).await;
         match sent {
             Ok(()) => self.delivered(job).await,
@@ -100,12 +93,15 @@ impl Gateway {
                 let publication = self.publication(&event, queue.clone(), body);
                 ("amqp", self.publisher.publish(publication).await)
             }
-            Endpoint::Webhook { url, structured, .. } => {
+            Endpoint::Webhook { url, structured } => {
                 let publication = self.publication(&event, url.clone(), body);
                 ("webhook", self.webhooks.post(publication, *structured).await)
             }
         };
         self.metrics.attempted(way, if sent.is_ok() { "ok" } else { "failed" });
+        if let Err(failure) = &sent {
+            crate::telemetry::note_failure(failure.kind());
+        }
         sent
     }
 
@@ -130,7 +126,7 @@ impl Gateway {
         }
     }
 
-    async fn delivered(self: &Arc<Self>, job: Job) {
+    async fn delivered(self: &Arc<Self>, job: Job) -> Became {
         let now = Timestamp::now();
         let digest = Some(job.outgoing.digest.clone());
         let receipt =
@@ -141,9 +137,10 @@ impl Gateway {
         if let Some(receipt) = recorded {
             self.send_receipt(receipt).await;
         }
+        (Outcome::Delivered, None)
     }
 
-    async fn failed(self: &Arc<Self>, job: Job, failure: &Failure) {
+    async fn failed(self: &Arc<Self>, job: Job, failure: &Failure) -> Became {
         // Our own broker being gone says nothing about the recipient: it does not count as an attempt.
         let attempts = if matches!(failure, Failure::Disconnected) { job.attempts } else { job.attempts + 1 };
         let code = if matches!(failure, Failure::Unroutable) { Code::Unroutable } else { Code::DeliveryFailed };
@@ -165,19 +162,24 @@ impl Gateway {
         let reason = Reason::new(code, failure.to_string());
         let retried = self.until_recorded(|| self.ledger.retry(job.delivery, attempts, next, reason.clone())).await;
         match retried {
-            Some(Retry::Superseded) => self.settle_superseded().await,
+            Some(Retry::Superseded) => {
+                self.settle_superseded().await;
+                return (Outcome::Superseded, Some(Code::Superseded));
+            }
             Some(Retry::Scheduled) => self.metrics.outcome(job.head.kind.as_deref(), "retrying", code.as_str()),
             None => {}
         }
+        (Outcome::Retrying, Some(code))
     }
 
-    async fn park(&self, delivery: DeliveryKey, reason: Reason) {
+    async fn park(&self, delivery: DeliveryKey, reason: Reason) -> Became {
         tracing::warn!(%delivery, code = %reason.code, "a delivery is parked: a person decides");
         self.metrics.outcome(None, Outcome::Parked.as_str(), reason.code.as_str());
         let _ = self.until_recorded(|| self.ledger.wait(delivery, Outcome::Parked, reason.clone(), None)).await;
+        (Outcome::Parked, Some(reason.code))
     }
 
-    async fn end_superseded(self: &Arc<Self>, job: &Job) {
+    async fn end_superseded(self: &Arc<Self>, job: &Job) -> Became {
         let reason = Reason::new(Code::Superseded, Code::Superseded.hint());
         let outcome = Outcome::Superseded;
         let receipt = self.receipt(
@@ -189,7 +191,7 @@ impl Gateway {
             job.decision.clone(),
             None,
         );
-        self.finish(job.delivery, outcome, reason, receipt).await;
+        self.finish(job.delivery, outcome, reason, receipt).await
     }
 
     async fn finish(
@@ -198,7 +200,8 @@ impl Gateway {
         outcome: Outcome,
         reason: Reason,
         receipt: crate::receipt::SignedReceipt,
-    ) {
+    ) -> Became {
+        let code = reason.code;
         let now = Timestamp::now();
         let write = || self.ledger.finish(delivery, outcome, reason.clone(), receipt.clone(), now);
         if let Some(receipt) = self.until_recorded(write).await {
@@ -207,6 +210,7 @@ impl Gateway {
             // Superseded in the ledger before we could say so: it owes a receipt.
             self.settle_superseded().await;
         }
+        (outcome, Some(code))
     }
 
     /// Deliveries that a newer message ended: their receipts.
@@ -249,7 +253,7 @@ impl Gateway {
                 let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
                 self.tasks.spawn(
                     async move {
-                        gateway.take_up(due).await;
+                        super::note_outcome(gateway.take_up(due).await.as_slice());
                         drop(permit);
                     }
                     .instrument(span),
@@ -259,25 +263,26 @@ impl Gateway {
     }
 
     /// One delivery out of the ledger: sent again, or decided anew where its facts may have changed.
-    async fn take_up(self: Arc<Self>, due: Due) {
+    async fn take_up(self: Arc<Self>, due: Due) -> Option<Became> {
         let line = due.message.order.map(|order| self.series.line(order.key));
-        let Some(recipient) = due.recipient.clone() else { return };
+        let recipient = due.recipient.clone()?;
         match (due.outgoing.clone(), due.raw.as_ref()) {
             (Some(outgoing), None) => {
                 let address = policy::address(&self.pipeline.directory, &recipient.0, &recipient.1);
                 let decision = due.decision.clone();
-                self.deliver(self.job(&due, recipient, outgoing, decision), address, line.as_deref()).await;
+                let job = self.job(&due, recipient, outgoing, decision);
+                Some(self.deliver(job, address, line.as_deref()).await)
             }
             (_, Some(raw)) => {
                 let Some(raw) = crate::envelope::RawMessage::from_stored(raw) else {
                     let reason = Reason::new(Code::MappingFailed, "the stored message cannot be read back");
-                    return self.park(due.delivery, reason).await;
+                    return Some(self.park(due.delivery, reason).await);
                 };
-                self.decide_anew(due, recipient, &raw, line.as_deref()).await;
+                self.decide_anew(due, recipient, &raw, line.as_deref()).await
             }
             (None, None) => {
                 let reason = Reason::new(Code::MappingFailed, "there is nothing to send and nothing to decide on");
-                self.park(due.delivery, reason).await;
+                Some(self.park(due.delivery, reason).await)
             }
         }
     }
@@ -287,35 +292,34 @@ impl Gateway {
         due: Due,
         recipient: (PartyId, Role),
         raw: &crate::envelope::RawMessage,
-        line: Option<&tokio::sync::Mutex<i64>>,
-    ) {
+        line: Option<&Line>,
+    ) -> Option<Became> {
         let now = Timestamp::now();
         let plan = match self.consider(raw, now).await {
             super::Considered::Planned(plan) => plan,
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
-                return self.park(due.delivery, reason).await;
+                return Some(self.park(due.delivery, reason).await);
             }
         };
         let planned = plan.deliveries.into_iter().find(|p| p.recipient == recipient.0 && p.role == recipient.1);
         let Some(planned) = planned else {
             // The facts say that this party is no recipient of this message.
             let _ = self.until_recorded(|| self.ledger.not_addressed(due.delivery)).await;
-            return;
+            return None;
         };
         match planned.fate {
             Fate::Deliver(outgoing, address) => {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
-                if self.until_recorded(ready).await.is_none() {
-                    return;
-                }
+                self.until_recorded(ready).await?;
                 let job = self.job(&due, recipient, outgoing, planned.decision);
-                self.deliver(job, Some(address), line).await;
+                Some(self.deliver(job, Some(address), line).await)
             }
             Fate::Wait(outcome, reason) => {
                 let again_at = self.again_at(outcome, due.attempts + 1, now);
                 let write = || self.ledger.wait(due.delivery, outcome, reason.clone(), again_at);
                 let _ = self.until_recorded(write).await;
+                Some((outcome, Some(reason.code)))
             }
             Fate::End(outcome, reason) => {
                 self.metrics.outcome(due.message.kind.as_deref(), outcome.as_str(), reason.code.as_str());
@@ -328,7 +332,7 @@ impl Gateway {
                     planned.decision,
                     None,
                 );
-                self.finish(due.delivery, outcome, reason, receipt).await;
+                Some(self.finish(due.delivery, outcome, reason, receipt).await)
             }
         }
     }

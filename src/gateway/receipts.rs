@@ -69,7 +69,8 @@ impl Gateway {
             let _ = self.until_recorded(|| self.ledger.receipt_sent(receipt.key)).await;
             return;
         };
-        let span = crate::telemetry::publish_span(&party.receipts, receipt.traceparent.as_deref());
+        let traceparent = receipt.traceparent.as_deref();
+        let span = crate::telemetry::publish_span(&party.receipts, receipt.receipt_id, traceparent);
         self.publish_receipt(party, &receipt).instrument(span).await;
     }
 
@@ -87,6 +88,7 @@ impl Gateway {
                 let _ = self.until_recorded(|| self.ledger.receipt_sent(receipt.key)).await;
             }
             Err(failure) => {
+                crate::telemetry::note_failure(failure.kind());
                 tracing::warn!(error = %failure, receipt = %receipt.receipt_id, "a receipt was not taken; it is retried");
                 let attempts = receipt.attempts + 1;
                 let next = self.after_backoff(attempts, Timestamp::now());

@@ -2,29 +2,28 @@
 //! (RFC 8037); a stranger verifies one with the key set and any JOSE library.
 
 use super::{Receipt, SignedReceipt};
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as B64};
-use serde::{Deserialize, Serialize};
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, PublicKeyUse, ThumbprintHash};
+pub use jsonwebtoken::jwk::{Jwk as Key, JwkSet as KeySet};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What a receipt calls itself, so that no other token of ours can pass for one.
 const TYP: &str = "ontvangstbewijs+jws";
-const MAX_LENGTH: usize = 256 * 1024;
-const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const PEM_END: &str = "-----END PRIVATE KEY-----";
+pub const MAX_LENGTH: usize = 256 * 1024;
 
 pub struct Signer {
-    pair: Ed25519KeyPair,
-    kid: String,
-    /// The encoded JWS header with its dot: the same for every receipt.
-    header: String,
+    key: EncodingKey,
+    public: Key,
+    header: Header,
 }
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("Signer").field("kid", &self.header.kid).finish_non_exhaustive()
     }
 }
 
@@ -34,23 +33,25 @@ pub enum KeyError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{path}: not an Ed25519 private key in PKCS#8 PEM")]
     NotAKey { path: PathBuf },
-    #[error("{path}: not a key set (JWKS)")]
+    #[error("{path}: not a key set (JWKS) with an Ed25519 key")]
     NotAKeySet { path: PathBuf },
 }
 
 impl Signer {
     pub fn read(path: &Path) -> Result<Signer, KeyError> {
         let file = |source| KeyError::File { path: path.to_owned(), source };
-        let not_a_key = || KeyError::NotAKey { path: path.to_owned() };
-        let pem = std::fs::read_to_string(path).map_err(file)?;
-        let body = pem.split_once(PEM_BEGIN).and_then(|(_, rest)| rest.split_once(PEM_END));
-        let (body, _) = body.ok_or_else(not_a_key)?;
-        let der = STANDARD.decode(body.split_whitespace().collect::<String>()).map_err(|_| not_a_key())?;
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| not_a_key())?;
-        let kid = Key::of(pair.public_key().as_ref()).kid;
-        let header = serde_json::json!({ "alg": "EdDSA", "typ": TYP, "kid": kid }).to_string();
-        let header = format!("{}.", B64.encode(header));
-        Ok(Signer { pair, kid, header })
+        let pem = std::fs::read(path).map_err(file)?;
+        Signer::from_pem(&pem).map_err(|_| KeyError::NotAKey { path: path.to_owned() })
+    }
+
+    fn from_pem(pem: &[u8]) -> Result<Signer, jsonwebtoken::errors::Error> {
+        let key = EncodingKey::from_ed_pem(pem)?;
+        let mut public = Key::from_encoding_key(&key, Algorithm::EdDSA)?;
+        let kid = public.thumbprint(ThumbprintHash::SHA256)?;
+        public.common.key_id = Some(kid.clone());
+        public.common.public_key_use = Some(PublicKeyUse::Signature);
+        let header = Header { typ: Some(TYP.to_owned()), kid: Some(kid), ..Header::new(Algorithm::EdDSA) };
+        Ok(Signer { key, public, header })
     }
 
     /// Makes a new key in a file that only its owner can read. Never overwrites one.
@@ -59,63 +60,37 @@ impl Signer {
         let file = |source| KeyError::File { path: path.to_owned(), source };
         let refused = |_| file(std::io::Error::other("the key could not be made"));
         let der = Ed25519KeyPair::generate().and_then(|pair| pair.to_pkcs8v1()).map_err(refused)?;
-        let pem = format!("{PEM_BEGIN}\n{}\n{PEM_END}\n", STANDARD.encode(der.as_ref()));
+        let body = STANDARD.encode(der.as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         options.open(path).and_then(|mut out| out.write_all(pem.as_bytes())).map_err(file)
     }
 
     pub fn sign(&self, receipt: &Receipt) -> SignedReceipt {
-        let payload = serde_json::to_vec(receipt).expect("a receipt holds nothing that JSON cannot say");
-        let mut token = self.header.clone();
-        B64.encode_string(payload, &mut token);
-        let signature = self.pair.sign(token.as_bytes());
-        token.push('.');
-        B64.encode_string(signature.as_ref(), &mut token);
-        SignedReceipt(token)
+        let token = jsonwebtoken::encode(&self.header, receipt, &self.key);
+        SignedReceipt(
+            token.expect("a receipt holds nothing that JSON cannot say, and the key was tried when it was read"),
+        )
     }
 
     pub fn key(&self) -> Key {
-        Key::of(self.pair.public_key().as_ref())
+        self.public.clone()
     }
 }
 
-/// A JSON Web Key Set (RFC 7517): the keys that verify receipts, also those that sign no longer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeySet {
-    pub keys: Vec<Key>,
-}
-
-/// An Ed25519 public key (RFC 8037).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    kty: String,
-    crv: String,
-    x: String,
-    pub kid: String,
-    #[serde(default)]
-    alg: String,
-    #[serde(default, rename = "use")]
-    usage: String,
-}
-
-impl Key {
-    /// `kid` is the thumbprint of RFC 7638.
-    fn of(public: &[u8]) -> Key {
-        let x = B64.encode(public);
-        let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-        let kid = B64.encode(crate::envelope::digest(canonical.as_bytes()));
-        let text = str::to_owned;
-        Key { kty: text("OKP"), crv: text("Ed25519"), x, kid, alg: text("EdDSA"), usage: text("sig") }
-    }
-}
-
-impl KeySet {
-    pub fn read(path: &Path) -> Result<KeySet, KeyError> {
-        let file = |source| KeyError::File { path: path.to_owned(), source };
-        let text = std::fs::read_to_string(path).map_err(file)?;
-        serde_json::from_str(&text).map_err(|_| KeyError::NotAKeySet { path: path.to_owned() })
-    }
+/// A JSON Web Key Set (RFC 7517): the keys that verify receipts, also those that sign no longer. A set may hold
+/// keys of other kinds; they are left behind, and so is a private part.
+pub fn read_key_set(path: &Path) -> Result<KeySet, KeyError> {
+    let file = |source| KeyError::File { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(file)?;
+    let mut set: KeySet = serde_json::from_str(&text).unwrap_or_default();
+    set.keys.retain(|key| {
+        let ours =
+            matches!(&key.algorithm, AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519);
+        ours && key.common.key_id.is_some()
+    });
+    if set.keys.is_empty() { Err(KeyError::NotAKeySet { path: path.to_owned() }) } else { Ok(set) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,36 +107,32 @@ pub enum VerifyError {
     NotAReceipt,
 }
 
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    typ: String,
-    kid: String,
-}
-
 pub fn verify(jws: &str, keys: &KeySet) -> Result<Receipt, VerifyError> {
+    use jsonwebtoken::errors::ErrorKind;
     let jws = jws.trim();
-    if jws.len() > MAX_LENGTH {
+    if jws.len() > MAX_LENGTH || jws.split('.').count() != 3 {
         return Err(VerifyError::NotAJws);
     }
-    let mut parts = jws.split('.');
-    let (Some(header), Some(payload), Some(signature), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(VerifyError::NotAJws);
-    };
-    let decode = |part: &str| B64.decode(part).map_err(|_| VerifyError::NotAJws);
-    let signed = &jws[..header.len() + 1 + payload.len()];
-    let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
-    let header: Header = serde_json::from_slice(&header).map_err(|_| VerifyError::WrongHeader)?;
-    if header.alg != "EdDSA" || header.typ != TYP {
+    let header = jsonwebtoken::decode_header(jws).map_err(|error| match error.kind() {
+        ErrorKind::Json(_) => VerifyError::WrongHeader,
+        _ => VerifyError::NotAJws,
+    })?;
+    if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYP) {
         return Err(VerifyError::WrongHeader);
     }
-    let key = keys.keys.iter().find(|key| key.kid == header.kid && key.crv == "Ed25519");
-    let public = decode(&key.ok_or(VerifyError::UnknownKey)?.x).map_err(|_| VerifyError::UnknownKey)?;
-    UnparsedPublicKey::new(&ED25519, public)
-        .verify(signed.as_bytes(), &signature)
-        .map_err(|_| VerifyError::WrongSignature)?;
-    serde_json::from_slice(&payload).map_err(|_| VerifyError::NotAReceipt)
+    let key = header.kid.as_deref().and_then(|kid| keys.find(kid)).ok_or(VerifyError::UnknownKey)?;
+    let key = DecodingKey::from_jwk(key).map_err(|_| VerifyError::UnknownKey)?;
+    let mut rules = Validation::new(Algorithm::EdDSA);
+    // A receipt is no token to get in with: it does not expire and is for whoever has it.
+    rules.required_spec_claims.clear();
+    rules.validate_exp = false;
+    rules.validate_aud = false;
+    let decoded = jsonwebtoken::decode::<Receipt>(jws, &key, &rules).map_err(|error| match error.kind() {
+        ErrorKind::Json(_) => VerifyError::NotAReceipt,
+        ErrorKind::Base64(_) | ErrorKind::InvalidToken => VerifyError::NotAJws,
+        _ => VerifyError::WrongSignature,
+    })?;
+    Ok(decoded.claims)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Log lines as JSON, each with the trace it belongs to.
 
-use opentelemetry::trace::TraceContextExt;
 use std::fmt;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -21,12 +20,9 @@ where
         line.insert("level".into(), event.metadata().level().as_str().into());
         line.insert("target".into(), event.metadata().target().into());
         event.record(&mut Fields(&mut line));
-        let context = opentelemetry::Context::current();
-        let span = context.span();
-        let span = span.span_context();
-        if span.is_valid() {
-            line.insert("trace_id".into(), span.trace_id().to_string().into());
-            line.insert("span_id".into(), span.span_id().to_string().into());
+        if let Some((trace, span)) = super::spans::current_span(|span| (span.trace_id(), span.span_id())) {
+            line.insert("trace_id".into(), trace.to_string().into());
+            line.insert("span_id".into(), span.to_string().into());
         }
         writeln!(writer, "{}", serde_json::Value::Object(line))
     }

@@ -94,9 +94,13 @@ impl Schema {
         problems
     }
 
+    pub fn is_valid(&self, document: &Value) -> bool {
+        self.validator.is_valid(document)
+    }
+
     /// Everything that is wrong with the document, in order of place; no value is quoted.
     pub fn problems(&self, document: &Value) -> Vec<Problem> {
-        if self.validator.is_valid(document) {
+        if self.is_valid(document) {
             return Vec::new();
         }
         let mut problems: Vec<Problem> = self.validator.iter_errors(document).flat_map(|e| explain(&e)).collect();

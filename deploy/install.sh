@@ -1,0 +1,13 @@
+# Sourced by the scripts: installs Debian packages that are missing, as root or through sudo.
+
+install_packages() {
+    as_root=""
+    [ "$(id -u)" = 0 ] || as_root="sudo"
+    $as_root apt-get update -qq >&2
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
+}
+
+need_compiler() {
+    command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.92 or later first" >&2; exit 1; }
+    command -v cc >/dev/null || install_packages build-essential
+}

@@ -1,0 +1,71 @@
+use super::{ConfigArg, check, exit, report};
+use crate::catalogue::Finding;
+use crate::code::Code;
+use crate::config;
+use crate::gateway::{self, Loaded};
+use crate::outcome::Problem;
+use crate::receipt::keys::{KeyError, KeySet, Signer, read_key_set};
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Everything is checked before anything is connected; with a finding it ends with 64. Logs go to \
+    standard error, one JSON object a line. SIGTERM drains and stops.\n\n\
+    Example:\n  ketenpoort run --config /etc/ketenpoort/ketenpoort.toml"
+)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub fn run(args: &Args) -> u8 {
+    let loaded = match load(args) {
+        Ok(loaded) => loaded,
+        Err(findings) => {
+            report(&findings);
+            return exit::CONFIG;
+        }
+    };
+    let telemetry = match telemetry::init(&loaded.config.telemetry) {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("{}: {error}", args.config.config.display());
+            return exit::CONFIG;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(gateway::run(loaded)).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = &ended {
+        tracing::error!(error, "the gateway stopped");
+    }
+    telemetry.shutdown();
+    if ended.is_ok() { exit::OK } else { exit::FAILED }
+}
+
+/// As `check` does, and the keys as well. Cases are run only on files that load.
+fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
+    let config = args.config.read()?;
+    let keys = keys(&config.receipts).map_err(|error| {
+        let problem = Problem::new(Code::ConfigInvalid, "receipts", error.to_string());
+        vec![Finding::new(args.config.config.display().to_string(), None, problem)]
+    });
+    match (check::read_configured(&config), keys) {
+        (Ok((sources, pipeline)), Ok((signer, keys))) => {
+            let failed = crate::check::cases(&sources, &pipeline).findings;
+            if failed.is_empty() { Ok(Loaded { config, pipeline, signer, keys }) } else { Err(failed) }
+        }
+        (files, keys) => Err([files.err(), keys.err()].into_iter().flatten().flatten().collect()),
+    }
+}
+
+fn keys(receipts: &config::Receipts) -> Result<(Signer, KeySet), KeyError> {
+    let signer = Signer::read(&receipts.key_file)?;
+    let mut keys = vec![signer.key()];
+    for retired in &receipts.retired {
+        keys.extend(read_key_set(retired)?.keys);
+    }
+    Ok((signer, KeySet { keys }))
+}

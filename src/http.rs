@@ -1,0 +1,172 @@
+//! The gateway's HTTP face: health, metrics, keys and receipts, read only. No personal data in or out, no
+//! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
+
+mod ready;
+mod server;
+
+use crate::ledger;
+use crate::receipt::SignedReceipt;
+use crate::receipt::keys::KeySet;
+use crate::telemetry::metrics::Metrics;
+use axum::body::HttpBody;
+use axum::extract::{Path, Request, State as Extract};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use ready::{Probe, Ready};
+
+/// Of the paths under `/v1`; `info.version` of the description below.
+const API_VERSION: &str = "1.0.0";
+const OPENAPI: &str = include_str!("http/openapi.json");
+
+/// In every answer.
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (HeaderName::from_static("api-version"), HeaderValue::from_static(API_VERSION)),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+];
+
+type Found = Result<Option<SignedReceipt>, ledger::Error>;
+type Find = dyn Fn(Uuid) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync;
+
+/// What the answers are made of.
+pub struct State {
+    ready: Ready,
+    metrics: Metrics,
+    keys: KeySet,
+    find: Box<Find>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("ready", &self.ready).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id.
+    pub fn new<F, Fut>(ready: Ready, metrics: Metrics, keys: KeySet, find: F) -> State
+    where
+        F: Fn(Uuid) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Found> + Send + 'static,
+    {
+        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))) }
+    }
+}
+
+/// Answers until `shutdown`, then lets the requests at hand end. Stop it last: while the gateway drains, this is
+/// what says so.
+pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
+    server::run(listener, router(state), server::Limits::default(), shutdown).await;
+}
+
+fn router(state: State) -> Router {
+    Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/.well-known/jwks.json", get(keys))
+        .route("/v1/receipts/{receipt_id}", get(receipt))
+        .route("/v1/openapi.json", get(openapi))
+        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read") })
+        .layer(middleware::from_fn(without_body))
+        .layer(middleware::map_response(with_headers))
+        .with_state(Arc::new(state))
+}
+
+async fn live() -> Response {
+    Json(json!({ "status": "live" })).into_response()
+}
+
+async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
+    let (parts, missing) = (state.ready.parts(), state.ready.missing());
+    if missing.is_empty() {
+        return Json(json!({ "status": "ready", "parts": parts })).into_response();
+    }
+    let detail = format!("not ready: {}", missing.join(", "));
+    problem_with(StatusCode::SERVICE_UNAVAILABLE, &detail, json!({ "parts": parts }))
+}
+
+async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
+    state.ready.measure(&state.metrics);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()).into_response()
+}
+
+async fn keys(Extract(state): Extract<Arc<State>>) -> Response {
+    let keys = serde_json::to_string(&state.keys).unwrap_or_default();
+    open_to_all("application/jwk-set+json", keys)
+}
+
+async fn openapi() -> Response {
+    open_to_all("application/json", OPENAPI)
+}
+
+/// A receipt holds no personal value, and its id can be made only by who has the message.
+async fn receipt(Extract(state): Extract<Arc<State>>, Path(id): Path<String>) -> Response {
+    let id = Uuid::try_parse(&id).ok().filter(|uuid| uuid.to_string() == id);
+    let found = match id {
+        Some(id) => (state.find)(id).await,
+        None => Ok(None),
+    };
+    match found {
+        Ok(Some(receipt)) => {
+            ([(header::CONTENT_TYPE, "application/jose")], receipt.as_str().to_owned()).into_response()
+        }
+        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no receipt with this id"),
+        Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read"),
+    }
+}
+
+/// What any page in a browser may read.
+fn open_to_all(content_type: &'static str, body: impl Into<axum::body::Body>) -> Response {
+    let headers = [(header::CONTENT_TYPE, content_type), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, body.into()).into_response()
+}
+
+async fn without_body(request: Request, next: Next) -> Response {
+    if !request.body().is_end_stream() {
+        let refused = problem(StatusCode::PAYLOAD_TOO_LARGE, "a request here has no body");
+        return ([(header::CONNECTION, "close")], refused).into_response();
+    }
+    next.run(request).await
+}
+
+async fn with_headers(mut response: Response) -> Response {
+    response.headers_mut().extend(HEADERS);
+    response
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Response {
+    problem_with(status, detail, json!({}))
+}
+
+fn problem_with(status: StatusCode, detail: &str, extensions: serde_json::Value) -> Response {
+    let mut problem = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    if let (Some(problem), serde_json::Value::Object(extensions)) = (problem.as_object_mut(), extensions) {
+        problem.extend(extensions);
+    }
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

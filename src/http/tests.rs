@@ -1,0 +1,262 @@
+use super::server::Limits;
+use super::*;
+use crate::ledger::Error;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+const KNOWN: Uuid = Uuid::from_bytes([5; 16]);
+
+/// A served face and the switches behind it.
+struct Face {
+    addr: SocketAddr,
+    intake: watch::Sender<bool>,
+    publish: watch::Sender<bool>,
+    ledger: watch::Sender<bool>,
+    iris: watch::Sender<bool>,
+    stopping: CancellationToken,
+    shutdown: CancellationToken,
+    served: tokio::task::JoinHandle<()>,
+}
+
+async fn face() -> Face {
+    face_with(Limits::default()).await
+}
+
+async fn face_with(limits: Limits) -> Face {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let switch = || watch::Sender::new(true);
+    let (intake, publish, ledger, iris) = (switch(), switch(), switch(), switch());
+    let (stopping, shutdown) = (CancellationToken::new(), CancellationToken::new());
+    let ready = Ready {
+        intake: intake.subscribe().into(),
+        publish: publish.subscribe().into(),
+        ledger: ledger.subscribe().into(),
+        iris: iris.subscribe().into(),
+        stopping: stopping.clone(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    crate::receipt::keys::Signer::generate(&key).unwrap();
+    let keys = KeySet { keys: vec![crate::receipt::keys::Signer::read(&key).unwrap().key()] };
+    let readable = ledger.subscribe();
+    let find = move |id| {
+        let readable = *readable.borrow();
+        async move {
+            let receipt = (id == KNOWN).then(|| SignedReceipt::from_ledger("a.b.c".to_owned()));
+            if readable { Ok(receipt) } else { Err(Error::Unavailable) }
+        }
+    };
+    let state = State::new(ready, Metrics::new(Vec::new()).unwrap(), keys, find);
+    let served = tokio::spawn(server::run(listener, router(state), limits, shutdown.clone()));
+    Face { addr, intake, publish, ledger, iris, stopping, shutdown, served }
+}
+
+struct Answer {
+    status: u16,
+    headers: header::HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Face {
+    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        reqwest::Client::new().request(method, format!("http://{}{path}", self.addr))
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        answer(self.request("GET", path)).await
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let answer = request.send().await.unwrap();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    Answer { status, headers, body: answer.text().await.unwrap() }
+}
+
+#[tokio::test]
+async fn readiness_names_each_part_and_iris_only_degrades() {
+    let face = face().await;
+    let table: [(&str, &watch::Sender<bool>, u16, &str); 4] = [
+        ("broker_intake", &face.intake, 503, "down"),
+        ("broker_publish", &face.publish, 503, "down"),
+        ("ledger", &face.ledger, 503, "down"),
+        ("iris", &face.iris, 200, "degraded"),
+    ];
+    for (part, switch, status, word) in table {
+        let answer = face.get("/health/ready").await;
+        assert_eq!((answer.status, &answer.json()["parts"][part]), (200, &"up".into()));
+        switch.send_replace(false);
+        let answer = face.get("/health/ready").await;
+        let json = answer.json();
+        assert_eq!((answer.status, &json["parts"][part]), (status, &word.into()), "{part}");
+        if status == 503 {
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+            assert_eq!(json["detail"], format!("not ready: {part}"));
+        }
+        assert_eq!(face.get("/health/live").await.status, 200, "{part}");
+        switch.send_replace(true);
+    }
+    face.stopping.cancel();
+    let answer = face.get("/health/ready").await;
+    assert_eq!((answer.status, &answer.json()["parts"]["gateway"]), (503, &"stopping".into()));
+}
+
+#[tokio::test]
+async fn a_receipt_is_its_very_bytes_or_a_problem() {
+    let face = face().await;
+    let answer = face.get(&format!("/v1/receipts/{KNOWN}")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "a.b.c"));
+    assert_eq!(answer.header("content-type"), "application/jose");
+    let known = KNOWN.to_string();
+    for unknown in [&Uuid::nil().to_string(), "x", &known.to_uppercase().replace('5', "A"), &known.replace('-', "")] {
+        let answer = face.get(&format!("/v1/receipts/{unknown}")).await;
+        assert_eq!((answer.status, &answer.json()["status"]), (404, &404.into()), "{unknown}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    face.ledger.send_replace(false);
+    let answer = face.get(&format!("/v1/receipts/{KNOWN}")).await;
+    assert_eq!((answer.status, &answer.json()["title"]), (503, &"Service Unavailable".into()));
+}
+
+#[tokio::test]
+async fn metrics_follow_the_same_probes() {
+    let face = face().await;
+    face.intake.send_replace(false);
+    face.iris.send_replace(false);
+    let answer = face.get("/metrics").await;
+    assert!(answer.header("content-type").starts_with("text/plain"));
+    let lines = [
+        "ketenpoort_amqp_connected{direction=\"intake\"} 0",
+        "ketenpoort_amqp_connected{direction=\"publish\"} 1",
+        "ketenpoort_facts_breaker_open 1",
+    ];
+    for line in lines {
+        assert!(answer.body.lines().any(|l| l == line), "{line} in\n{}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_and_every_answer_has_the_headers() {
+    let face = face().await;
+    let table = [
+        ("GET", "/health/live", 200),
+        ("HEAD", "/health/live", 200),
+        ("GET", "/health/live/", 404),
+        ("GET", "/", 404),
+        ("GET", "/v1/receipts", 404),
+        ("GET", "/v1/receipts/%2e%2e", 404),
+        ("POST", "/v1/openapi.json", 405),
+        ("DELETE", &format!("/v1/receipts/{KNOWN}"), 405),
+    ];
+    for (method, path, status) in table {
+        let answer = answer(face.request(method, path)).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        for (name, value) in HEADERS {
+            assert_eq!(answer.header(name.as_str()), value, "{method} {path}");
+        }
+        if status >= 400 {
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{method} {path}");
+            assert_eq!(answer.json()["status"], status, "{method} {path}");
+        }
+        if status == 405 {
+            assert_eq!(answer.header("allow"), "GET,HEAD", "{method} {path}");
+        }
+    }
+    let answer = answer(face.request("GET", "/health/live").body("anything")).await;
+    assert_eq!((answer.status, answer.header("connection")), (413, "close"));
+    assert_eq!(answer.header("api-version"), API_VERSION);
+}
+
+#[tokio::test]
+async fn the_description_describes_what_is_answered() {
+    let face = face().await;
+    let document = face.get("/v1/openapi.json").await;
+    assert_eq!(document.header("access-control-allow-origin"), "*");
+    let document = document.json();
+    assert_eq!(document["info"]["version"], API_VERSION);
+    let fits = |schema: &Value, value: &Value| {
+        let mut whole = schema.clone();
+        whole["components"] = document["components"].clone();
+        jsonschema::validator_for(&whole).unwrap().is_valid(value)
+    };
+    let as_described = |responses: &Value, answer: &Answer| {
+        let status = answer.status.to_string();
+        let mut response = &responses[&status];
+        if let Some(reference) = response["$ref"].as_str() {
+            response = document.pointer(reference.trim_start_matches('#')).unwrap();
+        }
+        let kind = answer.header("content-type").split(';').next().unwrap();
+        let value = serde_json::from_str(&answer.body).unwrap_or_else(|_| Value::String(answer.body.clone()));
+        assert!(fits(&response["content"][kind]["schema"], &value), "{status} {kind}: {value}");
+    };
+    let paths = document["paths"].as_object().unwrap();
+    assert_eq!(paths.len(), 6);
+    for (path, item) in paths {
+        let answer = face.get(&path.replace("{receipt_id}", &KNOWN.to_string())).await;
+        assert_eq!(answer.status, 200, "{path}");
+        as_described(&item["get"]["responses"], &answer);
+    }
+    let missing = face.get(&format!("/v1/receipts/{}", Uuid::nil())).await;
+    as_described(&paths["/v1/receipts/{receipt_id}"]["get"]["responses"], &missing);
+    face.publish.send_replace(false);
+    as_described(&paths["/health/ready"]["get"]["responses"], &face.get("/health/ready").await);
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_let_go() {
+    let face = face_with(Limits { head: Duration::from_millis(50), ..Limits::default() }).await;
+    for sent in [&b"GET /health/live HTTP/1.1\r\nhost: x\r\n"[..], b""] {
+        let mut silent = TcpStream::connect(face.addr).await.unwrap();
+        silent.write_all(sent).await.unwrap();
+        let mut answer = Vec::new();
+        // Ends only because the other side closes.
+        let _ = silent.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let face = face().await;
+    let answer = face.request("GET", "/health/live").header("x", "y".repeat(server::MAX_HEAD)).send().await;
+    assert_eq!(answer.unwrap().status().as_u16(), 431);
+}
+
+#[tokio::test]
+async fn more_connections_than_there_is_room_for_wait() {
+    let face = face_with(Limits { connections: 1, ..Limits::default() }).await;
+    let first = TcpStream::connect(face.addr).await.unwrap();
+    let second = face.get("/health/live");
+    let mut second = std::pin::pin!(second);
+    assert!(tokio::time::timeout(Duration::from_millis(50), second.as_mut()).await.is_err());
+    drop(first);
+    assert_eq!(second.await.status, 200);
+}
+
+#[tokio::test]
+async fn it_stops_although_a_connection_is_idle() {
+    let face = face().await;
+    let mut idle = TcpStream::connect(face.addr).await.unwrap();
+    idle.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut some = [0; 12];
+    idle.read_exact(&mut some).await.unwrap();
+    assert_eq!(&some, b"HTTP/1.1 200");
+    face.shutdown.cancel();
+    face.served.await.unwrap();
+    assert!(TcpStream::connect(face.addr).await.is_err());
+}

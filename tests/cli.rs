@@ -1,0 +1,169 @@
+//! The command line as a person or a script meets it: the real binary, its output and its exit codes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn ketenpoort(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ketenpoort")).args(args).env_remove("KETENPOORT_CONFIG").output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A configuration of the shipped files, with nothing to connect to. `change` makes it another.
+fn config(folder: &Path, change: impl Fn(String) -> String) -> String {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let config = format!(
+        r#"
+[broker]
+urls = ["amqp://127.0.0.1:1"]
+[files]
+schemas = "{root}/schemas"
+policies = "{root}/policies"
+mappings = "{root}/mappings"
+partners = "{root}/deploy/partners"
+[iris]
+base_url = "http://127.0.0.1:1"
+[receipts]
+key_file = "receipt.pem"
+issuer = "urn:nld:oin:00000099000900000000:systeem:ketenpoort"
+[pseudonym]
+key_file = "pseudonym.key"
+"#
+    );
+    std::fs::write(folder.join("pseudonym.key"), "k".repeat(32)).unwrap();
+    let path = folder.join("ketenpoort.toml");
+    std::fs::write(&path, change(config)).unwrap();
+    text(&path).to_owned()
+}
+
+#[test]
+fn help_names_the_commands_and_the_exit_codes() {
+    let help = ketenpoort(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for part in ["run", "check", "explain", "receipt", "parked", "keys", "completions", "  64  ", "  65  "] {
+        assert!(stdout(&help).contains(part), "{part}");
+    }
+    let taught: [&[&str]; 12] = [
+        &["run"],
+        &["check"],
+        &["explain"],
+        &["parked"],
+        &["parked", "list"],
+        &["parked", "show"],
+        &["parked", "replay"],
+        &["parked", "discard"],
+        &["receipt", "verify"],
+        &["keys", "generate"],
+        &["keys", "jwks"],
+        &["completions"],
+    ];
+    for command in taught {
+        let help = ketenpoort(&[command, &["--help"]].concat());
+        assert!(stdout(&help).contains("Example"), "{command:?}\n{}", stdout(&help));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    let wrong: [&[&str]; 6] = [
+        &["fly"],
+        &["receipt", "verify", "x"],
+        &["receipt", "verify", "x", "--jwks", "a", "--key", "b"],
+        &["keys", "jwks"],
+        &["parked", "discard", "1", "--who", "me"],
+        &["parked", "list", "--outcome", "delivered"],
+    ];
+    for args in wrong {
+        let output = ketenpoort(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(!stderr(&output).is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn keys_are_made_once_and_published_without_their_secret() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first.pem"), folder.path().join("second.pem"));
+    let made = ketenpoort(&["keys", "generate", text(&first)]);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    assert_eq!(std::fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = ketenpoort(&["keys", "generate", text(&first)]);
+    assert_eq!((again.status.code(), stdout(&again)), (Some(65), ""));
+    assert!(stderr(&again).contains("first.pem"), "{}", stderr(&again));
+
+    assert_eq!(ketenpoort(&["keys", "generate", text(&second)]).status.code(), Some(0));
+    let set = ketenpoort(&["keys", "jwks", text(&first), text(&second)]);
+    let set: Value = serde_json::from_str(stdout(&set)).unwrap();
+    assert_eq!(set["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(set["keys"][0]["kid"], stdout(&made).trim());
+    let mut names: Vec<_> = set["keys"][0].as_object().unwrap().keys().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x"]);
+
+    std::fs::write(&second, "not a key").unwrap();
+    let wrong = ketenpoort(&["keys", "jwks", text(&first), text(&second)]);
+    assert_eq!((wrong.status.code(), stdout(&wrong)), (Some(65), ""));
+}
+
+#[test]
+fn completions_for_every_common_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ketenpoort(&["completions", shell]);
+        assert_eq!(script.status.code(), Some(0));
+        assert!(stdout(&script).contains("parked"), "{shell}");
+    }
+    assert_eq!(ketenpoort(&["completions", "cobol"]).status.code(), Some(2));
+}
+
+#[test]
+fn run_tells_everything_that_is_wrong_before_it_connects() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = ketenpoort(&["keys", "generate", text(&folder.path().join("receipt.pem"))]);
+    assert_eq!(made.status.code(), Some(0));
+    let replace = |from: &'static str, to: &'static str| move |config: String| config.replace(from, to);
+    let policies = replace("/policies\"", "/no-policies\"");
+    type Change<'a> = &'a dyn Fn(String) -> String;
+    let table: [(Change, &[&str]); 4] = [
+        (&|_| "[broker]\nspeed = 1\n[wrong]".to_owned(), &["ketenpoort.toml:2", "ketenpoort.toml:3", "issuer"]),
+        (&|config| policies(config).replace("receipt.pem", "none.pem"), &["no-policies", "none.pem"]),
+        (&|config| config.replace("[pseudonym]", "retired = [\"receipt.pem\"]\n[pseudonym]"), &["not a key set"]),
+        (&|config| config + "[telemetry]\nlog_filter = \"ketenpoort=loud\"", &["log_filter"]),
+    ];
+    for (change, expected) in table {
+        let output = ketenpoort(&["run", "--config", &config(folder.path(), change)]);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        for part in expected {
+            assert!(stderr(&output).contains(part), "{part} in\n{}", stderr(&output));
+        }
+        assert!(!stderr(&output).contains("127.0.0.1:1"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn check_and_parked_read_the_same_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = config(folder.path(), |config| config);
+    let output = ketenpoort(&["check", "--config", &good, "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let answer: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(answer["findings"], Value::Array(Vec::new()));
+    let none = text(&folder.path().join("none.toml")).to_owned();
+    for command in [&["check"][..], &["parked", "list"], &["run"]] {
+        let output = ketenpoort(&[command, &["--config", &none]].concat());
+        assert_eq!(output.status.code(), Some(64), "{command:?}");
+    }
+}

@@ -1,0 +1,211 @@
+//! Nothing personal in what the core says about a message: its reasons, its logs, its debug output. And of
+//! what it forwards, nothing that was not permitted.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod marked;
+
+use jiff::Timestamp;
+use ketenpoort::catalogue::Sources;
+use ketenpoort::check::raw_message;
+use ketenpoort::core::Pipeline;
+use ketenpoort::directory::Directory;
+use ketenpoort::envelope::RawMessage;
+use ketenpoort::explain::{Explanation, explain};
+use ketenpoort::facts::Facts;
+use ketenpoort::outcome::Outcome;
+use ketenpoort::validation::Limits;
+use marked::{Marked, Marker, fill, found, xml};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+const NOTICE: &str = "detentie.invrijheidstelling-aangekondigd.v1";
+const LEAVE: &str = "detentie.verlof-aangekondigd.v1";
+const REQUEST: &str = "re-integratie.informatie-gevraagd.v1";
+
+struct Bench {
+    sources: Sources,
+    pipeline: Pipeline,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
+        let directory = Directory::read(&root.join("deploy/partners")).unwrap();
+        let pipeline = Pipeline::load(&sources, Arc::new(directory), Limits::default(), &[7; 32]).unwrap();
+        Bench { sources, pipeline }
+    }
+
+    fn schema(&self, file: &str) -> Value {
+        serde_json::from_str(&self.sources.schemas[&format!("{file}.schema.json")]).unwrap()
+    }
+
+    fn notice(&self) -> Marked {
+        let given = [
+            ("/Adres/Gemeentecode", "0363"),
+            ("/Vestiging/Gemeentecode", "0344"),
+            ("/Detentie/InrichtingCode", "VGT"),
+            ("/Detentie/SoortEinde", "VI"),
+        ];
+        fill(&self.schema(&format!("dji/{NOTICE}")), 1, &given)
+    }
+
+    fn leave(&self) -> Marked {
+        let given = [
+            ("/Adres/Gemeentecode", "0363"),
+            ("/Vestiging/Gemeentecode", "0344"),
+            ("/Detentie/InrichtingCode", "VGT"),
+            ("/Verlof/Soort", "REINTEGRATIE"),
+        ];
+        fill(&self.schema(&format!("dji/{LEAVE}")), 2, &given)
+    }
+
+    fn request(&self) -> Marked {
+        fill(&self.schema(&format!("canonical/{REQUEST}")), 3, &[("/verzoek/gemeentecode", "0363")])
+    }
+
+    fn xml_message(&self, name: &str, document: &Value) -> RawMessage {
+        let kind = format!("nl.ketenpoort.{name}");
+        let input = &self.pipeline.catalogue.get(&kind).unwrap().input;
+        self.message("dji", name, xml(document, &input.root, &input.namespace))
+    }
+
+    fn message(&self, from: &str, name: &str, body: String) -> RawMessage {
+        raw_message(&self.pipeline, from, &format!("nl.ketenpoort.{name}"), body.into_bytes(), &BTreeMap::new())
+            .unwrap()
+    }
+
+    /// What the core makes of a message, and everything that it said on the way but the payloads.
+    fn walk(&self, raw: &RawMessage, facts: Option<&Facts>) -> (Explanation, String) {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let logs = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone());
+        let mut explained =
+            tracing::subscriber::with_default(logs.finish(), || explain(&self.pipeline, raw, facts, now));
+        let mut said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let payloads: Vec<_> = explained.deliveries.iter_mut().map(|delivery| delivery.payload.take()).collect();
+        said += &serde_json::to_string(&explained).unwrap();
+        said += &explained.for_a_person();
+        said += &format!("{raw:?} {facts:?} {explained:?}");
+        explained.deliveries.iter_mut().zip(payloads).for_each(|(delivery, payload)| delivery.payload = payload);
+        (explained, said)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn facts(data: Value) -> Facts {
+    let kader = json!({ "aanwezig": true, "soort": "toezicht", "eindigt_op": "2099-01-31" });
+    serde_json::from_value(json!({ "bekend": true, "justitieel_kader": kader, "gegevens": data })).unwrap()
+}
+
+fn places<'m>(markers: impl IntoIterator<Item = &'m Marker>) -> Vec<&'m str> {
+    markers.into_iter().map(|marker| marker.place.as_str()).collect()
+}
+
+#[test]
+fn a_notice_forwards_only_what_may_leave_and_tells_nothing_else() {
+    let bench = Bench::new();
+    for (name, marked) in [(NOTICE, bench.notice()), (LEAVE, bench.leave())] {
+        assert!(marked.markers.len() > 35, "{name}");
+        let raw = bench.xml_message(name, &marked.document);
+        let (explained, said) = bench.walk(&raw, Some(&facts(json!({}))));
+        assert_eq!(explained.deliveries.len(), 3, "{name}: {said}");
+        assert_eq!(places(found(&marked.markers, &said)), [""; 0], "{name}");
+        for delivery in &explained.deliveries {
+            let payload = delivery.payload.as_ref().unwrap().to_string();
+            let forwarded = places(found(&marked.markers, &payload));
+            assert!(forwarded.contains(&"/Persoon/Geslachtsnaam"), "{name} {}", delivery.recipient);
+            let never = ["/Zorg", "/Netwerk", "/Slachtoffer", "/SocialeKwalificatie", "/Toelichting"];
+            let leaked = forwarded.iter().find(|place| never.iter().any(|never| place.starts_with(never)));
+            assert_eq!(leaked, None, "{name} {}", delivery.recipient);
+        }
+    }
+}
+
+#[test]
+fn an_answer_holds_only_the_permitted_categories_of_what_iris_knows() {
+    let bench = Bench::new();
+    let (asked, known) = (bench.request(), bench.schema("iris/gegevens"));
+    let known = fill(&known, 4, &[("/adres/gemeentecode", "0363")]);
+    let raw = bench.message("gemeente:0363", REQUEST, asked.document.to_string());
+    let (explained, said) = bench.walk(&raw, Some(&facts(known.document)));
+    let all: Vec<_> = asked.markers.into_iter().chain(known.markers).collect();
+    assert_eq!(places(found(&all, &said)), [""; 0]);
+    let [delivery] = explained.deliveries.as_slice() else { panic!("{said}") };
+    let payload = delivery.payload.as_ref().unwrap().to_string();
+    let forwarded = found(&all, &payload);
+    let mut categories: Vec<_> = forwarded.iter().filter_map(|marker| marker.category.as_deref()).collect();
+    categories.sort_unstable();
+    categories.dedup();
+    assert_eq!(categories, ["justitieel_kader", "risico_veiligheid"], "{payload}");
+}
+
+/// Every field spoilt in turn: whatever is said about it, its value is not.
+#[test]
+fn a_rejection_quotes_no_value_of_any_field() {
+    let bench = Bench::new();
+    let mut rejections = 0;
+    for (name, marked) in [(NOTICE, bench.notice()), (LEAVE, bench.leave()), (REQUEST, bench.request())] {
+        for place in places(&marked.markers) {
+            for spoil in [|value: &str| format!("{value}{}", "é".repeat(600)), |value: &str| format!("?{value}")] {
+                let mut document = marked.document.clone();
+                let mut field = document.pointer_mut(place).unwrap();
+                if field.is_array() {
+                    field = &mut field[0];
+                }
+                *field = spoil(field.as_str().unwrap()).into();
+                let raw = match name {
+                    REQUEST => bench.message("gemeente:0363", name, document.to_string()),
+                    _ => bench.xml_message(name, &document),
+                };
+                let (explained, said) = bench.walk(&raw, None);
+                rejections += usize::from(explained.outcome == Outcome::Rejected);
+                assert_eq!(places(found(&marked.markers, &said)), [""; 0], "{name} {place}");
+            }
+        }
+    }
+    assert!(rejections > 100, "{rejections}");
+}
+
+#[test]
+fn broken_documents_and_strange_names_are_not_quoted() {
+    let bench = Bench::new();
+    let marker = |value: &str| Marker { place: value.to_owned(), value: value.to_owned(), category: None };
+    let planted = [marker("merk000001"), marker("731000008")];
+    let namespace = "urn:nl:ketenpoort:dji:detentie:1";
+    let bodies = [
+        "merk000001 731000008".to_owned(),
+        "{\"merk000001\": 731000008}".to_owned(),
+        "{\"persoon\": {\"merk000001\": \"731000008\"}, \"verzoek\": \"731000008\"}".to_owned(),
+        "{\"persoon\": {\"bsn\": 731000008}} merk000001".to_owned(),
+        format!("<Invrijheidstelling xmlns=\"{namespace}\"><merk000001>731000008</merk000001></Invrijheidstelling>"),
+        format!("<Invrijheidstelling xmlns=\"{namespace}\" merk000001=\"731000008\"/>"),
+        format!("<Invrijheidstelling xmlns=\"{namespace}\"><Persoon>731000008</merk000001></Invrijheidstelling>"),
+        format!("<Invrijheidstelling xmlns=\"{namespace}\"><Persoon>&merk000001;731000008</Persoon>"),
+        "<merk000001 xmlns=\"731000008\"/>".to_owned(),
+        "<!DOCTYPE merk000001 [<!ENTITY a \"731000008\">]><Invrijheidstelling/>".to_owned(),
+    ];
+    for body in bodies {
+        for (from, name) in [("dji", NOTICE), ("gemeente:0363", REQUEST)] {
+            let (explained, said) = bench.walk(&bench.message(from, name, body.clone()), None);
+            assert_eq!(explained.outcome, Outcome::Rejected, "{body}");
+            assert_eq!(places(found(&planted, &said)), [""; 0], "{body}\n{said}");
+        }
+    }
+}

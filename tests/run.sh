@@ -1,0 +1,11 @@
+#!/bin/sh
+# Everything that must hold: format, lints, supply chain, tests. Installs what is missing, once.
+set -eu
+cd "$(dirname "$0")/.."
+. deploy/install.sh
+need_compiler
+echo "== format"; cargo fmt --check
+echo "== lints"; cargo clippy --locked --all-targets -- -D warnings
+echo "== supply chain"; tests/supply-chain.sh
+echo "== broker"; deploy/broker.sh start >/dev/null
+echo "== tests"; cargo test --locked "$@"
