@@ -9,10 +9,11 @@ use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
 use crate::facts::iris;
 use crate::http::{self, Probe, Ready};
+use crate::intake::Intake;
 use crate::ledger::{self, Ledger};
 use crate::receipt::keys::{KeySet, Signer};
 use crate::telemetry::metrics::Metrics;
-use crate::{delivery, httpclient, intake};
+use crate::{broker, delivery, httpclient, intake};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub enum Error {
     #[error("delivery: {0}")]
     Webhooks(#[from] httpclient::Error),
     #[error("broker: {0}")]
-    Broker(#[from] crate::broker::Error),
+    Broker(#[from] broker::Error),
     #[error("http listen {0}: {1}")]
     Listen(String, std::io::Error),
     #[error("metrics: {0}")]
@@ -65,8 +66,12 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
-    let broker = crate::broker::Broker::new(&config.broker)?;
-    let publisher = Publisher::start(&broker, &config.broker);
+    let broker = broker::Options::new(&config.broker)?;
+    let publisher = Publisher::start(delivery::amqp::Options {
+        broker: broker.clone(),
+        channels: config.broker.publish_channels,
+        confirm_timeout: config.broker.confirm_timeout.get(),
+    });
 
     let gateway = Arc::new(Gateway {
         pipeline: Arc::new(pipeline),
@@ -89,13 +94,14 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         tasks: TaskTracker::new(),
     });
     let (sender, inbound) = mpsc::channel(INBOUND);
-    let consumers = intake::start(&broker, &config, gateway.pipeline.directory.clone(), sender);
+    let options = intake::Options { broker, prefetch: config.broker.prefetch, max_body: config.limits.max_body.0 };
+    let intake = Intake::start(options, gateway.pipeline.directory.clone(), &sender);
+    drop(sender);
     let state = {
-        let (consumers, publisher, writes, ledger) =
-            (consumers.clone(), publisher.clone(), ledger.clone(), ledger.clone());
+        let (consuming, writes, ledger) = (intake.progress(), ledger.clone(), ledger.clone());
         let ready = Ready {
-            intake: Probe::new(move || consumers.is_connected()),
-            publish: Probe::new(move || publisher.is_connected()),
+            intake: Probe::new(move || consuming.borrow().consumers > 0),
+            publish: publisher.connected().into(),
             ledger: Probe::new(move || writes.is_writable()),
             iris: Probe::new(move || !iris.breaker_open()),
             stopping: stop.clone(),
@@ -114,7 +120,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
 
     stop.cancelled().await;
     tracing::info!("stopping: nothing more is taken in, what is in flight ends");
-    consumers.stop().await;
+    intake.cancel().await;
     let drained = async {
         let _ = tokio::join!(taking_in, sweeping, gauges);
         gateway.tasks.close();
@@ -123,7 +129,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     if tokio::time::timeout(config.stop.grace.get(), drained).await.is_err() {
         tracing::warn!("not everything ended within the grace period; it goes on from the ledger at the next start");
     }
-    consumers.close().await;
+    intake.close().await;
     publisher.close().await;
     ledger.close().await;
     http_stop.cancel();
