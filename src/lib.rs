@@ -4,6 +4,8 @@
 //! [`intake`] → [`envelope`] → [`validation`] → [`facts`] → [`policy`] → [`minimisation`] → [`translation`] →
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
+pub mod backoff;
+pub mod broker;
 pub mod casetable;
 pub mod catalogue;
 pub mod category;
@@ -34,5 +36,6 @@ pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;
 pub mod topology;
+
 pub mod translation;
 pub mod validation;
