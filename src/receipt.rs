@@ -60,6 +60,24 @@ pub struct Decision {
     pub notes: Vec<String>,
 }
 
+impl Decision {
+    /// Of a delivery that was decided on, but ended before it was delivered: nothing of it was shared, unless an
+    /// attempt that failed for us reached the recipient all the same.
+    pub(crate) fn undelivered(mut self, attempts: u32) -> Decision {
+        if attempts > 0 {
+            self.notes.push("an attempt that failed may have reached the recipient".to_owned());
+            return self;
+        }
+        let unsent = self.shared.drain(..).map(|shared| Withheld {
+            category: shared.category,
+            reason: "it was not sent".to_owned(),
+        });
+        self.withheld.extend(unsent);
+        self.withheld.sort_by_key(|withheld| withheld.category);
+        self
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
     pub category: Category,

@@ -188,7 +188,7 @@ impl Gateway {
             job.key,
             outcome,
             Some(reason.clone()),
-            job.decision.clone(),
+            job.decision.clone().undelivered(job.attempts),
             None,
         );
         self.finish(job.delivery, outcome, reason, receipt).await
