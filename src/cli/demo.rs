@@ -199,7 +199,7 @@ async fn send_one(args: &Send) -> Result<(), Error> {
         let file = args.home.join("receipts").join(format!("{}.jws", receipt.id));
         std::fs::write(&file, jws)?;
         let trace = receipt.trace_id.clone();
-        print!("{}", screen.end(&End::of(receipt, Some(file))));
+        print!("{}", screen.ends(&[End::of(receipt, Some(file))]));
         trace.iter().for_each(|trace| println!("    trace {}/traces/{trace}", note.traces));
         count += 1;
     }

@@ -170,6 +170,9 @@ impl Partners {
         } else {
             self.ends(item, &mut told).await?
         }
+        if item.fails_once && self.failed_attempts().await? == 0 {
+            told.surprises.push("the first attempt did not fail".to_owned());
+        }
         Ok(told)
     }
 
@@ -215,6 +218,14 @@ impl Partners {
     async fn next_receipt(&mut self, item: &Item) -> Result<(Receipt, String), Error> {
         let receipts = self.receipts.get_mut(&item.from).ok_or_else(|| Error::NoParty(item.from.to_string()))?;
         receipts.next(WITHIN).await?.receipt(&self.keys)
+    }
+
+    /// At webhooks, since the gateway was started.
+    async fn failed_attempts(&self) -> Result<usize, Error> {
+        let metrics = reqwest::get(format!("{}/metrics", self.gateway.http)).await?.text().await?;
+        let name = r#"ketenpoort_delivery_attempts_total{result="failed",way="webhook"}"#;
+        let count = metrics.lines().find_map(|line| line.strip_prefix(name));
+        Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
     }
 
     /// What a recipient took of this message, by its queue or by its webhook.
@@ -286,6 +297,13 @@ impl Expect {
 }
 
 impl End {
+    /// In everything but who it is about.
+    pub fn is_like(&self, other: &End) -> bool {
+        let size = |end: &End| end.got.as_ref().map(|got| got.data.reveal_personal_data().len());
+        (self.outcome, &self.reason, &self.decision, size(self))
+            == (other.outcome, &other.reason, &other.decision, size(other))
+    }
+
     pub fn of(receipt: Receipt, file: Option<PathBuf>) -> End {
         End {
             recipient: receipt.recipient.map(|recipient| (recipient.party, recipient.role)),
@@ -320,7 +338,7 @@ impl Got {
 
     pub fn from_webhook(event: &recipient::Received) -> Got {
         let content_type = event.attributes.get("datacontenttype").cloned().unwrap_or_default();
-        let way = if event.structured { "webhook, structured" } else { "webhook, binary" };
+        let way = if event.structured { "webhook (structured)" } else { "webhook (binary)" };
         Got { way, content_type, data: event.data.clone() }
     }
 }

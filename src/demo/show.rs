@@ -8,7 +8,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 const WIDTH: usize = 100;
-/// Where a label starts, and where its value does.
+/// Where the name of a recipient starts, a label under it, and the value of that.
+const PARTY: usize = 4;
 const LABEL: usize = 6;
 const VALUE: usize = 16;
 /// More problems than this are counted, not listed.
@@ -44,23 +45,34 @@ impl Screen {
 
     /// What is sent.
     pub fn sent(self, number: usize, item: &Item) -> String {
+        let mut out = format!("\n{}\n", self.title(&format!("{number:>2}  {}", item.title)));
         let kind = item.r#type.trim_start_matches("nl.ketenpoort.");
         let format = if item.file.ends_with(".xml") { "XML" } else { "JSON" };
         let sequence = item.sequence.map(|sequence| format!(", sequence {sequence}")).unwrap_or_default();
-        let title = self.title(&format!("{number:>2}  {}", item.title));
-        let id = format!("id {}{sequence}, {format}, {}", item.id, bytes(item.data.len()));
-        format!("\n{title}\n    {} sends {kind}\n    {id}\n", item.from)
+        let size = item.data.len();
+        let text = format!("{} sends {kind}, id {}{sequence}, {format}, {size} bytes", item.from, item.id);
+        wrapped(&mut out, &" ".repeat(PARTY), &text);
+        out
     }
 
     /// What became of it.
     pub fn told(self, item: &Item, told: &Told, traces: &str) -> String {
         let mut out = String::new();
-        if item.repeated && told.surprises.is_empty() {
-            out.push_str("    the very same receipts came again, byte for byte; nothing was forwarded again\n");
+        let mut say = |text: &str| wrapped(&mut out, &" ".repeat(PARTY), text);
+        if told.surprises.is_empty() && item.repeated {
+            say("the very same receipts came again, byte for byte; nothing was forwarded again");
         }
-        told.ends.iter().for_each(|end| out.push_str(&self.end(end)));
+        if told.surprises.is_empty() && item.fails_once {
+            say("the first attempt failed; it was sent again");
+        }
+        let mut ends = told.ends.as_slice();
+        while let [first, ..] = ends {
+            let alike = ends.iter().take_while(|end| end.is_like(first)).count();
+            out.push_str(&self.ends(&ends[..alike]));
+            ends = &ends[alike..];
+        }
         if let Some(trace) = told.ends.iter().find_map(|end| end.trace_id.as_deref()) {
-            let _ = writeln!(out, "    trace {traces}/traces/{trace}");
+            wrapped(&mut out, &" ".repeat(PARTY), &format!("trace {traces}/traces/{trace}"));
         }
         for surprise in &told.surprises {
             let _ = writeln!(out, "    {}", self.paint(Colour::Red, &format!("NOT AS EXPECTED: {surprise}")));
@@ -68,27 +80,35 @@ impl Screen {
         out
     }
 
-    pub fn end(self, end: &End) -> String {
+    /// Of one recipient, or of several for whom it ended alike.
+    pub fn ends(self, ends: &[End]) -> String {
         let mut out = String::new();
-        let colour = match end.outcome {
-            Outcome::Delivered => Colour::Green,
-            Outcome::Refused | Outcome::Rejected => Colour::Red,
-            _ => Colour::Yellow,
-        };
-        let outcome = self.paint(colour, end.outcome.as_str());
-        match &end.recipient {
-            Some((party, role)) => drop(writeln!(out, "    {party} as {role}: {outcome}")),
-            None => drop(writeln!(out, "    {outcome}")),
+        for end in ends {
+            let colour = match end.outcome {
+                Outcome::Delivered => Colour::Green,
+                Outcome::Refused | Outcome::Rejected => Colour::Red,
+                _ => Colour::Yellow,
+            };
+            let outcome = self.paint(colour, end.outcome.as_str());
+            match &end.recipient {
+                Some((party, role)) => drop(writeln!(out, "{:PARTY$}{party} as {role}: {outcome}", "")),
+                None => drop(writeln!(out, "{:PARTY$}{outcome}", "")),
+            }
         }
-        end.reason.iter().for_each(|reason| because(&mut out, reason));
-        let shared =
-            end.decision.shared.iter().map(|s| (s.category.as_str(), format!("{}, {}", s.policy, s.legal_basis)));
-        grouped(&mut out, "shared", shared);
-        let withheld = end.decision.withheld.iter().map(|w| (w.category.as_str(), w.reason.clone()));
-        grouped(&mut out, "withheld", withheld);
-        end.decision.notes.iter().for_each(|note| labelled(&mut out, "note", note));
-        end.got.iter().for_each(|got| labelled(&mut out, "got", &form(got)));
-        end.receipt.iter().for_each(|file| labelled(&mut out, "receipt", &shortened(file)));
+        let Some(first) = ends.first() else { return out };
+        first.reason.iter().for_each(|reason| because(&mut out, reason));
+        let shared = first.decision.shared.iter();
+        grouped(&mut out, "shared", shared.map(|s| (s.category.as_str(), format!("{}: {}", s.policy, s.legal_basis))));
+        let withheld = first.decision.withheld.iter();
+        grouped(&mut out, "withheld", withheld.map(|w| (w.category.as_str(), w.reason.clone())));
+        first.decision.notes.iter().for_each(|note| labelled(&mut out, "note", note));
+        first.got.iter().for_each(|got| labelled(&mut out, "got", &form(got)));
+        for (index, end) in ends.iter().enumerate() {
+            let receipt = end.receipt.as_deref().map(shortened);
+            let receipt =
+                receipt.unwrap_or_else(|| "none yet: it waits, and is in `ketenpoort parked list`".to_owned());
+            labelled(&mut out, if index == 0 { "receipt" } else { "" }, &receipt);
+        }
         out
     }
 
@@ -99,12 +119,19 @@ impl Screen {
 }
 
 fn because(out: &mut String, reason: &Reason) {
-    labelled(out, "because", &format!("{} {}: {}", reason.code, reason.title, reason.detail));
-    for problem in reason.problems.iter().take(PROBLEMS) {
-        labelled(out, "", &format!("{} {}: {}", problem.code, problem.place, problem.hint));
-    }
-    if reason.problems.len() > PROBLEMS {
-        labelled(out, "", &format!("and {} more", reason.problems.len() - PROBLEMS));
+    let Reason { code, title, detail, problems } = reason;
+    match problems.as_slice() {
+        [] => labelled(out, "because", &format!("{code} {title}: {detail}")),
+        [only] => labelled(out, "because", &format!("{code} {title}: {}: {}", only.place, only.hint)),
+        many => {
+            labelled(out, "because", &format!("{} things are wrong with it:", many.len()));
+            for problem in many.iter().take(PROBLEMS) {
+                labelled(out, "", &format!("{} {}: {}", problem.code, problem.place, problem.hint));
+            }
+            if many.len() > PROBLEMS {
+                labelled(out, "", &format!("and {} more", many.len() - PROBLEMS));
+            }
+        }
     }
 }
 
@@ -124,38 +151,42 @@ fn grouped<'a>(out: &mut String, label: &str, all: impl Iterator<Item = (&'a str
     }
 }
 
-/// A label and its text, wrapped in its own column.
+/// A label, and its text in a column of its own.
 fn labelled(out: &mut String, label: &str, text: &str) {
-    let mut line = format!("{:LABEL$}{label:<width$}", "", width = VALUE - LABEL);
-    let mut empty = true;
+    wrapped(out, &format!("{:LABEL$}{label:<width$}", "", width = VALUE - LABEL), text);
+}
+
+/// The lines after the first start where the text of the first does.
+fn wrapped(out: &mut String, start: &str, text: &str) {
+    let indent = start.chars().count();
+    let mut line = start.to_owned();
+    let mut length = indent;
     for word in text.split_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if length > indent && length + 1 + word.chars().count() > WIDTH {
             let _ = writeln!(out, "{line}");
-            line = " ".repeat(VALUE);
-            empty = true;
+            line = " ".repeat(indent);
+            length = indent;
         }
-        if !empty {
+        if length > indent {
             line.push(' ');
+            length += 1;
         }
         line.push_str(word);
-        empty = false;
+        length += word.chars().count();
     }
     let _ = writeln!(out, "{line}");
 }
 
-/// As in `application/json, 812 bytes, by webhook (binary): persoon, brpAdres`.
+/// As in `application/json by webhook (binary), 812 bytes: persoon, brpAdres`.
 fn form(got: &Got) -> String {
     let data = got.data.reveal_personal_data();
     let fields = if got.content_type.contains("xml") { xml_fields(data) } else { json_fields(data) };
-    format!("{}, {}, by {}: {}", got.content_type, bytes(data.len()), got.way, fields.join(", "))
+    format!("{} by {}, {} bytes: {}", got.content_type, got.way, data.len(), fields.join(", "))
 }
 
 fn json_fields(data: &[u8]) -> Vec<String> {
-    let parsed: serde_json::Value = serde_json::from_slice(data).unwrap_or_default();
-    let fields = parsed.as_object().into_iter().flatten();
-    fields
-        .map(|(name, value)| format!("{name}{}", value.as_object().map_or(String::new(), |o| format!("/{}", o.len()))))
-        .collect()
+    let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(data).unwrap_or_default();
+    parsed.into_iter().map(|(name, _)| name).collect()
 }
 
 /// The root, and what is directly in it.
@@ -178,10 +209,6 @@ fn xml_fields(data: &[u8]) -> Vec<String> {
             Ok(_) => {}
         }
     }
-}
-
-fn bytes(count: usize) -> String {
-    format!("{count} bytes")
 }
 
 /// The last two parts of a path: enough within the work folder.
@@ -213,7 +240,7 @@ mod tests {
         assert_eq!(xml_fields(xml), ["melding", "persoon", "leeg"]);
         assert_eq!(
             json_fields(br#"{"kenmerk": "A-1", "persoon": {"naam": "Dijkhuizen", "bsn": "1"}}"#),
-            ["kenmerk", "persoon/2"]
+            ["kenmerk", "persoon"]
         );
     }
 }
