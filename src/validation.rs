@@ -107,9 +107,18 @@ fn content(
         problems = in_senders_words(kind.canonical.problems(&content), kind);
     }
     let more = in_senders_words(consistency(&content, envelope, kind, catalogue, today), kind);
-    let news: Vec<Problem> = more.into_iter().filter(|p| problems.iter().all(|known| known.place != p.place)).collect();
-    problems.extend(news);
+    add_news(&mut problems, more);
     if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(bounded(problems)) }
+}
+
+/// A place that is known to be wrong, or that lies inside one, has no more to say.
+fn add_news(problems: &mut Vec<Problem>, more: Vec<Problem>) {
+    let covers = |known: &Problem, place: &str| {
+        place.strip_prefix(&known.place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (_, news): (Vec<_>, Vec<_>) =
+        more.into_iter().partition(|p| problems.iter().any(|known| covers(known, &p.place)));
+    problems.extend(news);
 }
 
 /// More than these say nothing new, and a receipt must not grow with the message.
@@ -167,9 +176,7 @@ fn canonical(document: Value, kind: &MessageType, today: Date) -> (Value, Vec<Pr
     };
     let mut problems = schema.problems(&document);
     let (content, failed) = rules.build(&document, today, &mut CategorySet::default());
-    let news = failed.into_iter().filter(|p| problems.iter().all(|known| known.place != p.place));
-    let news: Vec<Problem> = news.collect();
-    problems.extend(news);
+    add_news(&mut problems, failed);
     (content, problems)
 }
 
