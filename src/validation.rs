@@ -108,7 +108,7 @@ fn content(
     }
     let more = in_senders_words(consistency(&content, envelope, kind, catalogue, today), kind);
     add_news(&mut problems, more);
-    if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(bounded(problems)) }
+    if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(problems) }
 }
 
 /// A place that is known to be wrong, or that lies inside one, has no more to say.
@@ -119,18 +119,6 @@ fn add_news(problems: &mut Vec<Problem>, more: Vec<Problem>) {
     let (_, news): (Vec<_>, Vec<_>) =
         more.into_iter().partition(|p| problems.iter().any(|known| covers(known, &p.place)));
     problems.extend(news);
-}
-
-/// More than these say nothing new, and a receipt must not grow with the message.
-const MOST_PROBLEMS: usize = 100;
-
-fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let left_out = problems.len().saturating_sub(MOST_PROBLEMS);
-    problems.truncate(MOST_PROBLEMS);
-    if let (Some(last), true) = (problems.last_mut(), left_out > 0) {
-        last.hint = format!("{}; and {left_out} more problems", last.hint);
-    }
-    problems
 }
 
 fn document(envelope: &Envelope, kind: &MessageType, limits: &Limits) -> Result<Value, Problem> {

@@ -196,7 +196,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
 }
 
 /// A name from the input is shown only if it looks like a name of a field.
-fn safe_name(name: &str) -> &str {
+pub(crate) fn safe_name(name: &str) -> &str {
     let is_name = name.len() <= 40
         && name.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'@' | b'#' | b'-' | b':'));
     if is_name { name } else { "(a field with an unusual name)" }
