@@ -113,3 +113,6 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::Object(members))
     }
 }
+
+#[cfg(test)]
+mod tests;
