@@ -12,6 +12,11 @@ pub fn is_bsn(text: &str) -> bool {
     sum % 11 == 0
 }
 
+/// As some senders write it: without the zero that it starts with.
+pub fn is_bsn_with_or_without_zero(text: &str) -> bool {
+    text.len() >= 8 && is_bsn(&format!("{text:0>9}"))
+}
+
 pub fn is_gemeentecode(text: &str) -> bool {
     text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -25,14 +30,28 @@ pub fn is_date(text: &str) -> bool {
     text.len() == 10 && text.as_bytes()[4] == b'-' && text.parse::<Date>().is_ok()
 }
 
+/// RFC 3339, and no other form of ISO 8601: a moment with its seconds and its offset.
 pub fn is_date_time(text: &str) -> bool {
-    text.parse::<jiff::Timestamp>().is_ok()
+    let bytes = text.as_bytes();
+    let punctuated = |marks: &[(usize, u8)]| marks.iter().all(|&(at, mark)| bytes.get(at) == Some(&mark));
+    let has_offset = match bytes {
+        [.., b'Z'] => true,
+        [.., b'+' | b'-', h1, h2, b':', m1, m2] => [h1, h2, m1, m2].into_iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    punctuated(&[(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')])
+        && bytes.get(17..19).is_some_and(|seconds| seconds.iter().all(u8::is_ascii_digit))
+        && has_offset
+        && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 /// A birth date as the registers hold it: the day, the month, or only the year is known.
 pub fn is_geboortedatum(text: &str) -> bool {
+    if text.starts_with("0000") {
+        return false;
+    }
     match text.len() {
-        4 => text.bytes().all(|b| b.is_ascii_digit()) && text != "0000",
+        4 => text.bytes().all(|b| b.is_ascii_digit()),
         7 => is_date(&format!("{text}-01")),
         10 => is_date(text),
         _ => false,

@@ -69,6 +69,7 @@ impl Schema {
             .should_validate_formats(true)
             .should_ignore_unknown_formats(false)
             .with_format("bsn", formats::is_bsn)
+            .with_format("bsn-met-of-zonder-nul", formats::is_bsn_with_or_without_zero)
             .with_format("gemeentecode", formats::is_gemeentecode)
             .with_format("geboortedatum", formats::is_geboortedatum)
             .with_format("stuf-datum", formats::is_stuf_datum)
@@ -176,7 +177,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
             })
             .collect(),
         ValidationErrorKind::Format { format } => match format.as_str() {
-            "bsn" => at(Code::InvalidBsn, Code::InvalidBsn.hint().to_owned()),
+            "bsn" | "bsn-met-of-zonder-nul" => at(Code::InvalidBsn, Code::InvalidBsn.hint().to_owned()),
             "gemeentecode" => at(Code::UnknownGemeentecode, "four digits".to_owned()),
             "date" | "date-time" | "geboortedatum" | "stuf-datum" => {
                 at(Code::InvalidDate, format!("must be a {format} that exists"))
