@@ -55,7 +55,8 @@ section! {
         /// Messages in flight per inbound queue.
         prefetch: NonZeroU16 = NonZeroU16::MIN.saturating_add(255),
         confirm_timeout: Duration = Duration::seconds(10),
-        publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63),
+        /// Each carries many messages at once.
+        publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7),
         ca_file: Option<PathBuf> = None,
     }
 }

@@ -73,6 +73,14 @@ impl Party {
         named.or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty())).map(|(_, endpoint)| endpoint)
     }
 
+    /// The queues that it reads its messages from.
+    pub fn outbound(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {
+            Endpoint::Amqp { queue } => Some(queue.as_str()),
+            Endpoint::Webhook { .. } => None,
+        })
+    }
+
     /// The name of the outbound mapping that this party wants for a type.
     pub fn format_for(&self, kind: &str) -> &str {
         self.formats.get(kind).map_or("json", String::as_str)
@@ -117,10 +125,7 @@ impl Directory {
                 all.push(party.inbound.clone());
                 all.push(party.receipts.clone());
             }
-            all.extend(party.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {
-                Endpoint::Amqp { queue } => Some(queue.clone()),
-                Endpoint::Webhook { .. } => None,
-            }));
+            all.extend(party.outbound().map(str::to_owned));
         }
         all.sort();
         all.dedup();

@@ -2,6 +2,7 @@ use super::{ConfigArg, check, exit, report};
 use crate::catalogue::Finding;
 use crate::code::Code;
 use crate::config;
+use crate::facts::iris;
 use crate::gateway::{self, Loaded};
 use crate::outcome::Problem;
 use crate::receipt::keys::{KeyError, KeySet, Signer, read_key_set};
@@ -55,7 +56,11 @@ fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
     match (check::read_configured(&config), keys) {
         (Ok((sources, pipeline)), Ok((signer, keys))) => {
             let failed = crate::check::cases(&sources, &pipeline).findings;
-            if failed.is_empty() { Ok(Loaded { config, pipeline, signer, keys }) } else { Err(failed) }
+            if !failed.is_empty() {
+                return Err(failed);
+            }
+            let iris_schemas = iris::Schemas::compile(&sources.schemas)?;
+            Ok(Loaded { config, pipeline, iris_schemas, signer, keys })
         }
         (files, keys) => Err([files.err(), keys.err()].into_iter().flatten().flatten().collect()),
     }
