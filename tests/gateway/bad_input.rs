@@ -6,7 +6,8 @@ mod iris;
 use crate::messages::{Notice, Person, RELEASE, REQUEST, event, numbered, release, request, trace_id};
 use crate::scene::{Proof, Scene, run, shared};
 use ketenpoort::code::Code;
-use ketenpoort::demo::partner::{Event, UserId};
+use ketenpoort::demo::partner::{Access, Event, Partner, UserId};
+use ketenpoort::party::PartyId;
 use ketenpoort::outcome::Outcome;
 use serde_json::json;
 
@@ -202,14 +203,14 @@ fn problems(proof: &Proof) -> Vec<String> {
 fn nobody_can_send_in_the_name_of_another() {
     run(async {
         let scene = shared().await;
-        let of = |party: &str| scene.world.note.partners[&ketenpoort::party::PartyId::new(party)].clone();
+        let of = |party: &str| scene.world.note.partners[&PartyId::new(party)].clone();
         let (dji, schiedam) = (of("dji"), of("gemeente:0606"));
         let good = release(&notice());
         let in_its_name = Event { user_id: UserId::Other(dji.user.clone()), ..good.clone() };
-        let in_its_place = ketenpoort::demo::partner::Access { exchange: dji.exchange.clone(), ..schiedam.clone() };
+        let in_its_place = Access { inbound: dji.inbound.clone(), ..schiedam.clone() };
         for (access, event) in [(schiedam, &in_its_name), (in_its_place, &good)] {
             // What the broker forbids, it closes the channel for: not that of other tests.
-            let partner = ketenpoort::demo::partner::Partner::connect(access).await.unwrap();
+            let partner = Partner::connect(access).await.unwrap();
             assert!(partner.publish(event).await.is_err());
         }
         scene.send("dji", &good).await;

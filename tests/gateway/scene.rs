@@ -1,17 +1,18 @@
 //! A world that many tests can be in at once: everything that anybody receives is kept, and each test looks for
 //! its own. A wait ends with the event it is for; its deadline only bounds a failure.
 
+use ketenpoort::catalogue::Sources;
 use ketenpoort::core::Pipeline;
-use ketenpoort::check;
-use ketenpoort::config::Config;
 use ketenpoort::demo::partner::{Event, Inbox, Partner, Received};
 use ketenpoort::demo::{Options, World};
+use ketenpoort::directory::Directory;
 use ketenpoort::envelope::digest_label;
 use ketenpoort::party::PartyId;
 use ketenpoort::receipt::Receipt;
 use ketenpoort::receipt::keys::KeySet;
 use ketenpoort::simulators::recipient;
 use ketenpoort::telemetry::collector::Span;
+use ketenpoort::validation::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -211,9 +212,11 @@ impl Scene {
 
     /// Of the policies, and of mappings and directory, as the gateway must have found them.
     pub fn versions(&self) -> (String, String) {
-        let config = Config::read(&self.world.note.config, &|_| None).unwrap();
-        let (_, Pipeline { engine, .. }) = (config, self.pipeline());
-        (engine.version, self.pipeline().mapping_version())
+        let read = |name: &str| root().join(name);
+        let sources = Sources::read(&read("schemas"), &read("policies"), &read("mappings")).unwrap();
+        let directory = Arc::new(Directory::read(&self.world.home.join("partners")).unwrap());
+        let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[0; 32]).unwrap();
+        (pipeline.engine.version.clone(), pipeline.mapping_version())
     }
 
     pub async fn in_time<T>(&self, what: &str, came: impl Future<Output = T>) -> T {
