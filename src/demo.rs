@@ -104,6 +104,8 @@ pub struct World {
     _servers: [Server; 2],
     pub note: Note,
     pub home: PathBuf,
+    /// The broker, as the gateway gets in.
+    pub broker: String,
     _taken: std::fs::File,
     _made: broker::Made,
 }
@@ -164,6 +166,7 @@ impl World {
             _servers: servers,
             note,
             home,
+            broker: urls.gateway,
             _taken: taken,
             _made: made,
         })
@@ -177,6 +180,11 @@ impl World {
     /// As an operator: what it was doing is finished, and it ended well.
     pub async fn stop_gateway(&mut self) -> Result<(), Error> {
         self.process.take().ok_or(Error::NotRunning)?.stop().await
+    }
+
+    /// Of the gateway's process.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref()?.pid()
     }
 
     /// Again, on the same ledger.

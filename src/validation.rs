@@ -107,21 +107,18 @@ fn content(
         problems = in_senders_words(kind.canonical.problems(&content), kind);
     }
     let more = in_senders_words(consistency(&content, envelope, kind, catalogue, today), kind);
-    let news: Vec<Problem> = more.into_iter().filter(|p| problems.iter().all(|known| known.place != p.place)).collect();
-    problems.extend(news);
-    if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(bounded(problems)) }
+    add_news(&mut problems, more);
+    if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(problems) }
 }
 
-/// More than these say nothing new, and a receipt must not grow with the message.
-const MOST_PROBLEMS: usize = 100;
-
-fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let left_out = problems.len().saturating_sub(MOST_PROBLEMS);
-    problems.truncate(MOST_PROBLEMS);
-    if let (Some(last), true) = (problems.last_mut(), left_out > 0) {
-        last.hint = format!("{}; and {left_out} more problems", last.hint);
-    }
-    problems
+/// A place that is known to be wrong, or that lies inside one, has no more to say.
+fn add_news(problems: &mut Vec<Problem>, more: Vec<Problem>) {
+    let covers = |known: &Problem, place: &str| {
+        place.strip_prefix(&known.place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (_, news): (Vec<_>, Vec<_>) =
+        more.into_iter().partition(|p| problems.iter().any(|known| covers(known, &p.place)));
+    problems.extend(news);
 }
 
 fn document(envelope: &Envelope, kind: &MessageType, limits: &Limits) -> Result<Value, Problem> {
@@ -167,9 +164,7 @@ fn canonical(document: Value, kind: &MessageType, today: Date) -> (Value, Vec<Pr
     };
     let mut problems = schema.problems(&document);
     let (content, failed) = rules.build(&document, today, &mut CategorySet::default());
-    let news = failed.into_iter().filter(|p| problems.iter().all(|known| known.place != p.place));
-    let news: Vec<Problem> = news.collect();
-    problems.extend(news);
+    add_news(&mut problems, failed);
     (content, problems)
 }
 

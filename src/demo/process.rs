@@ -85,6 +85,10 @@ impl Process {
         Err(Error::Gateway(format!("not ready within {READY_WITHIN:?}"), tail(&self.log)))
     }
 
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// As a crash: at once, with nothing said.
     pub async fn kill(mut self) -> Result<(), Error> {
         Ok(self.child.kill().await?)

@@ -270,3 +270,6 @@ fn scalar(value: &Value) -> std::borrow::Cow<'_, str> {
         other => other.to_string().into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
