@@ -68,6 +68,7 @@ pub struct CategorySet(u32);
 
 impl CategorySet {
     pub const EMPTY: CategorySet = CategorySet(0);
+    pub const ALL: CategorySet = CategorySet((1 << Category::ALL.len()) - 1);
 
     pub fn contains(self, category: Category) -> bool {
         self.0 & (1 << category as u8) != 0
@@ -77,6 +78,9 @@ impl CategorySet {
     }
     pub fn union(self, other: CategorySet) -> CategorySet {
         CategorySet(self.0 | other.0)
+    }
+    pub fn and(self, other: CategorySet) -> CategorySet {
+        CategorySet(self.0 & other.0)
     }
     pub fn minus(self, other: CategorySet) -> CategorySet {
         CategorySet(self.0 & !other.0)

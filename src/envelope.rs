@@ -132,7 +132,8 @@ impl Rejection {
     fn of(raw: &RawMessage) -> Box<Rejection> {
         let body = raw.body.reveal_personal_data();
         let queue = raw.queue_of.as_ref().map_or("unknown", |party| party.as_str());
-        let digest = digest(body);
+        // Of a body that was not carried, the size is all there is.
+        let digest = raw.oversize.map_or_else(|| digest(body), |size| digest(&size.to_be_bytes()));
         let identity = Identity {
             source: format!("queue:{queue}"),
             id: hex(&digest),
@@ -144,19 +145,16 @@ impl Rejection {
 
     pub(crate) fn from_envelope(envelope: &Envelope, problems: Vec<Problem>) -> Box<Rejection> {
         let sender = Some(envelope.sender.id.clone());
-        Box::new(Rejection { sender, problems, identity: envelope.identity.clone() })
+        Box::new(Rejection { sender, problems: bounded(problems), identity: envelope.identity.clone() })
     }
 
     pub fn identity(&self) -> Identity {
         self.identity.clone()
     }
 
+    /// What the message says it is. That names it in a receipt; only [`Rejection::name_as`] names it to us.
     fn know(&mut self, context: &BTreeMap<String, String>, data: &[u8]) {
-        // An attribute that holds a personal number is not repeated anywhere.
-        let get = |name: &str| {
-            let value = context.get(name).filter(|v| !v.is_empty() && v.len() <= 255)?;
-            (!crate::validation::formats::holds_bsn(value)).then(|| value.clone())
-        };
+        let get = |name: &str| repeatable(context, name);
         let (kind, source, id) = (get("type"), get("source"), get("id"));
         let sequence = context.get("sequence").map_or("", String::as_str);
         let mut whole = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
@@ -165,11 +163,15 @@ impl Rejection {
             whole.update(part);
         }
         self.identity.digest.copy_from_slice(whole.finish().as_ref());
-        if let (Some(source), Some(id)) = (&source, &id) {
-            self.identity.source.clone_from(source);
-            self.identity.id.clone_from(id);
-        }
         self.identity.message = MessageRef { r#type: kind, source, id, digest: digest_label(data) };
+    }
+
+    /// For a sender that was proven: under another's name nobody may use up an id.
+    fn name_as(&mut self, context: &BTreeMap<String, String>) {
+        if let (Some(source), Some(id)) = (repeatable(context, "source"), repeatable(context, "id")) {
+            self.identity.source = source;
+            self.identity.id = id;
+        }
     }
 
     fn because(mut self: Box<Self>, problem: Problem) -> Box<Self> {
@@ -178,9 +180,27 @@ impl Rejection {
     }
 
     fn because_all(mut self: Box<Self>, problems: Vec<Problem>) -> Box<Self> {
-        self.problems = problems;
+        self.problems = bounded(problems);
         self
     }
+}
+
+/// An attribute that holds a personal number is not repeated anywhere.
+fn repeatable(context: &BTreeMap<String, String>, name: &str) -> Option<String> {
+    let value = context.get(name).filter(|v| !v.is_empty() && v.len() <= 255)?;
+    (!crate::validation::formats::holds_bsn(value)).then(|| value.clone())
+}
+
+/// More than these say nothing new, and a receipt must not grow with the message.
+const MOST_PROBLEMS: usize = 100;
+
+fn bounded(mut problems: Vec<Problem>) -> Vec<Problem> {
+    let left_out = problems.len().saturating_sub(MOST_PROBLEMS);
+    problems.truncate(MOST_PROBLEMS);
+    if let (Some(last), true) = (problems.last_mut(), left_out > 0) {
+        last.hint = format!("{}; and {left_out} more problems", last.hint);
+    }
+    problems
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {

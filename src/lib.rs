@@ -16,6 +16,7 @@ pub mod codetable;
 pub mod config;
 pub mod core;
 pub mod delivery;
+pub mod demo;
 pub mod directory;
 pub mod envelope;
 pub mod explain;
@@ -35,5 +36,6 @@ pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;
 pub mod topology;
+
 pub mod translation;
 pub mod validation;

@@ -23,6 +23,10 @@ pub struct Grant {
 }
 
 impl Grant {
+    #[cfg(test)]
+    pub(crate) fn of(categories: CategorySet, bsn: bool) -> Grant {
+        Grant { categories, bsn }
+    }
     pub fn permits(&self, category: Category) -> bool {
         self.categories.contains(category)
     }

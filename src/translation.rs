@@ -5,6 +5,7 @@ pub mod rules;
 mod steps;
 
 use crate::category::CategorySet;
+use crate::code::Code;
 use crate::ledger::Outgoing;
 use crate::minimisation::Minimised;
 use crate::outcome::Problem;
@@ -53,7 +54,10 @@ impl Mapping {
             }
         }
         let (content_type, body) = match &self.xml {
-            Some((root, namespace)) => ("application/xml", xml::write(&document, root, namespace)),
+            Some((root, namespace)) => {
+                let unwritable = || vec![Problem::new(Code::WrongType, "", "holds a character that XML does not have")];
+                ("application/xml", xml::write(&document, root, namespace).ok_or_else(unwritable)?)
+            }
             None => ("application/json", serde_json::to_vec(&document).unwrap_or_default()),
         };
         let outgoing = Outgoing {

@@ -102,25 +102,41 @@ fn content(
         return Err(one(Problem::new(Code::MissingAttribute, "sequence", hint)));
     }
     let document = document(envelope, kind, limits).map_err(one)?;
-    let content = canonical(document, kind, today)?;
-    let mut problems = kind.canonical.problems(&content);
+    let (content, mut problems) = canonical(document, kind, today);
     if problems.is_empty() {
-        problems = consistency(&content, envelope, kind, catalogue, today);
+        problems = in_senders_words(kind.canonical.problems(&content), kind);
     }
+    let more = in_senders_words(consistency(&content, envelope, kind, catalogue, today), kind);
+    add_news(&mut problems, more);
     if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(problems) }
+}
+
+/// A place that is known to be wrong, or that lies inside one, has no more to say.
+fn add_news(problems: &mut Vec<Problem>, more: Vec<Problem>) {
+    let covers = |known: &Problem, place: &str| {
+        place.strip_prefix(&known.place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (_, news): (Vec<_>, Vec<_>) =
+        more.into_iter().partition(|p| problems.iter().any(|known| covers(known, &p.place)));
+    problems.extend(news);
 }
 
 fn document(envelope: &Envelope, kind: &MessageType, limits: &Limits) -> Result<Value, Problem> {
     let data = envelope.data.reveal_personal_data();
-    let content_type = envelope.attributes.data_content_type.as_deref().unwrap_or_default();
-    let content_type = content_type.split(';').next().unwrap_or_default().trim();
+    let content_type = envelope.attributes.data_content_type.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
     let expected = match kind.input.format {
-        Format::Xml => matches!(content_type, "" | "application/xml" | "text/xml"),
-        Format::Json => content_type.is_empty() || content_type.ends_with("json"),
+        Format::Xml => matches!(media_type, "" | "application/xml" | "text/xml"),
+        Format::Json => media_type.is_empty() || media_type.ends_with("json"),
     };
     if !expected {
         let code = if kind.input.format == Format::Xml { Code::NotXml } else { Code::NotJson };
         return Err(Problem::new(code, "datacontenttype", code.hint()));
+    }
+    let charset = parts.find_map(|part| part.strip_prefix("charset="));
+    if charset.is_some_and(|charset| !matches!(charset.trim_matches('"'), "utf-8" | "us-ascii")) {
+        return Err(Problem::new(Code::WrongEncoding, "datacontenttype", Code::WrongEncoding.hint()));
     }
     match (&kind.input.partner, kind.input.format) {
         (Some((schema, _)), Format::Xml) => {
@@ -141,15 +157,27 @@ fn unwrap_text(data: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     data.into()
 }
 
-fn canonical(document: Value, kind: &MessageType, today: Date) -> Result<Value, Vec<Problem>> {
+/// Our own form, as far as it can be made, and everything that stands in the way.
+fn canonical(document: Value, kind: &MessageType, today: Date) -> (Value, Vec<Problem>) {
     let Some((schema, rules)) = &kind.input.partner else {
-        return Ok(document);
+        return (document, Vec::new());
     };
-    let problems = schema.problems(&document);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    rules.apply(&document, today, &mut CategorySet::default())
+    let mut problems = schema.problems(&document);
+    let (content, failed) = rules.build(&document, today, &mut CategorySet::default());
+    add_news(&mut problems, failed);
+    (content, problems)
+}
+
+/// A sender is told of places in the message that he sent, not of places in our own form.
+fn in_senders_words(problems: Vec<Problem>, kind: &MessageType) -> Vec<Problem> {
+    let Some((_, rules)) = &kind.input.partner else {
+        return problems;
+    };
+    let there = |problem: Problem| match rules.origin(&problem.place) {
+        Some(place) => Problem { place, ..problem },
+        None => problem,
+    };
+    problems.into_iter().map(there).collect()
 }
 
 fn consistency(
@@ -195,7 +223,11 @@ fn contradiction(check: &Check, content: &Value) -> Option<String> {
     match &check.rule {
         CheckRule::NotBefore(later, earlier) => {
             let (late, early) = (text(later)?, text(earlier)?);
-            (late < early).then(|| place(later))
+            let is_before = match (late.parse::<Timestamp>(), early.parse::<Timestamp>()) {
+                (Ok(late), Ok(early)) => late < early,
+                _ => late < early,
+            };
+            is_before.then(|| place(later))
         }
         CheckRule::Equal(one, other) => (text(one)? != text(other)?).then(|| place(one)),
         CheckRule::OneOfPresent(places) => {

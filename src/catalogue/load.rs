@@ -29,7 +29,8 @@ impl Catalogue {
         if !loader.findings.is_empty() {
             return Err(loader.findings);
         }
-        let version = sources::version(sources.schemas.iter().chain(&sources.mappings));
+        let mappings = sources.mappings.iter().filter(|(file, _)| !file.contains("/cases/"));
+        let version = sources::version(sources.schemas.iter().chain(mappings));
         Ok(Catalogue { types, tables: loader.tables, version })
     }
 }
@@ -80,7 +81,7 @@ impl Loader<'_> {
             name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
             from: spec.from.iter().map(|role| Role::new(role.as_str())).collect(),
-            bsn: pointers.optional(spec.person.bsn.as_deref()),
+            bsn: pointers.bsn(spec.person.bsn.as_deref()),
             skn: pointers.optional(spec.person.skn.as_deref()),
             order: spec.order.as_ref().map(|o| o.key.iter().filter_map(|p| pointers.get(p)).collect()),
             in_force: pointers.in_force(&spec),
@@ -114,8 +115,10 @@ impl Loader<'_> {
 
     fn input(&mut self, file: &str, spec: &InSpec, canonical: &Schema) -> Option<Input> {
         let partner = match (&spec.schema, &spec.rules) {
-            (Some(schema), Some(rules)) => {
-                let schema = self.schema(file, schema)?;
+            (Some(path), Some(rules)) => {
+                let schema = self.schema(file, path)?;
+                let problems = schema.open_problems();
+                self.findings.extend(problems.into_iter().map(|p| Finding::new(format!("schemas/{path}"), None, p)));
                 let rules = self.rules(file, rules, &schema.shape, Some(&canonical.shape));
                 Some((schema, rules))
             }
@@ -190,8 +193,8 @@ impl Loader<'_> {
 
     fn canonical(&mut self, file: &str, path: &str) -> Option<Schema> {
         let schema = self.schema(file, path)?;
-        let problems = schema.category_problems();
-        self.findings.extend(problems.into_iter().map(|p| Finding::new(format!("schemas/{path}"), None, p)));
+        let problems = schema.category_problems().into_iter().chain(schema.open_problems());
+        self.findings.extend(problems.map(|p| Finding::new(format!("schemas/{path}"), None, p)));
         Some(schema)
     }
 
@@ -236,11 +239,28 @@ impl Pointers<'_, '_> {
             Some(_) => Ok(tokens),
             None => Err(format!("the canonical schema has no place `{pointer}`")),
         });
-        found.map_err(|hint| self.wrong(hint)).ok()
+        found.map_err(|hint| self.wrong_at(pointer, hint)).ok()
     }
 
     fn optional(&mut self, pointer: Option<&str>) -> Option<Pointer> {
         pointer.and_then(|p| self.get(p))
+    }
+
+    /// A BSN that the schema does not know for one would go wherever other personal numbers go.
+    fn bsn(&mut self, pointer: Option<&str>) -> Option<Pointer> {
+        let place = self.optional(pointer)?;
+        if !matches!(descend(self.shape, &place), Some(Shape::Leaf(leaf)) if leaf.bsn) {
+            self.wrong("`person.bsn` must point to a field with `\"format\": \"bsn\"`");
+        }
+        Some(place)
+    }
+
+    /// At the first line that holds `what`.
+    fn wrong_at(&mut self, what: &str, hint: impl Into<String>) {
+        let text = self.file.strip_prefix("mappings/").and_then(|file| self.loader.sources.mappings.get(file));
+        let line = text.and_then(|text| text.lines().position(|line| line.contains(what)));
+        let line = line.map(|index| index as u64 + 1);
+        self.loader.wrong(self.file, line, Code::MappingInvalid, "", hint);
     }
 
     fn wrong(&mut self, hint: impl Into<String>) {
@@ -249,7 +269,7 @@ impl Pointers<'_, '_> {
 
     fn table(&mut self, name: &str) {
         if !self.loader.tables.contains_key(name) {
-            self.wrong(format!("unknown code table `{name}`"));
+            self.wrong_at(name, format!("unknown code table `{name}`"));
         }
     }
 
@@ -321,7 +341,16 @@ impl Pointers<'_, '_> {
             (None, Some(party), None, None) if party == "sender" => Who::Sender,
             (None, Some(party), None, None) => Who::Party(party.clone()),
             (None, None, Some(list), Some(oin)) => {
-                Who::Each { list: self.get(list)?, oin: tokens(oin).map_err(|hint| self.wrong(hint)).ok()? }
+                let list = self.get(list)?;
+                let items = match descend(self.shape, &list) {
+                    Some(Shape::Array(items)) => &**items,
+                    _ => {
+                        self.wrong("`each` must point to a list");
+                        return None;
+                    }
+                };
+                let items = Pointers { loader: self.loader, file: self.file, shape: items }.get(oin)?;
+                Who::Each { list, oin: items }
             }
             _ => {
                 self.wrong("a recipient is exactly one of `gemeente`, `party`, and `each` with `oin`");

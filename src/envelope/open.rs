@@ -6,7 +6,7 @@ use crate::directory::Directory;
 use crate::outcome::Problem;
 use crate::party::Oin;
 use crate::personal::Personal;
-use crate::validation::{formats, json};
+use crate::validation::{formats, json, schema};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -63,10 +63,13 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
             None
         }
     };
-    if let (Some(sender), Some(source)) = (sender, context.get("source"))
-        && oin_of(source).is_none_or(|oin| oin != sender.oin)
-    {
-        problems.push(Problem::new(Code::SenderMismatch, "source", Code::SenderMismatch.hint()));
+    let claimed = context.get("source").map(|source| oin_of(source));
+    match (sender, claimed) {
+        (Some(sender), Some(oin)) if oin.as_ref() == Some(&sender.oin) => rejection.name_as(&context),
+        (Some(_), Some(_)) => {
+            problems.push(Problem::new(Code::SenderMismatch, "source", Code::SenderMismatch.hint()));
+        }
+        _ => {}
     }
     let (true, Some(sender)) = (problems.is_empty(), sender) else {
         return Err(rejection.because_all(problems));
@@ -87,6 +90,13 @@ fn structured(body: &[u8]) -> Result<(Context, Vec<u8>), Problem> {
     let mut data = None;
     for (name, value) in fields {
         match name.as_str() {
+            "data" | "data_base64" if data.is_some() => {
+                return Err(Problem::new(
+                    Code::NotACloudEvent,
+                    "data_base64",
+                    "give `data` or `data_base64`, not both",
+                ));
+            }
             "data" => data = Some(value.get().as_bytes().to_vec()),
             "data_base64" => {
                 let text: Option<String> = serde_json::from_str(value.get()).ok();
@@ -118,7 +128,10 @@ fn binary(raw: &RawMessage) -> Result<(Context, Vec<u8>), Problem> {
     let mut context = Context::new();
     for (header, value) in &raw.headers {
         if let Some(name) = PREFIXES.iter().find_map(|prefix| header.strip_prefix(prefix)) {
-            context.insert(name.to_ascii_lowercase(), value.clone());
+            let known = context.insert(name.to_ascii_lowercase(), value.clone());
+            if known.is_some_and(|known| known != *value) {
+                return Err(Problem::new(Code::NotACloudEvent, "headers", "one attribute has two values"));
+            }
         }
     }
     if context.is_empty() {
@@ -160,7 +173,7 @@ fn attribute_problems(context: &Context) -> Vec<Problem> {
         let may_hold_digits = matches!(name.as_str(), "time" | "sequence" | "traceparent" | "tracestate");
         if !may_hold_digits && formats::holds_bsn(value) {
             let hint = Code::PersonalDataInAttribute.hint();
-            problems.push(Problem::new(Code::PersonalDataInAttribute, name.as_str(), hint));
+            problems.push(Problem::new(Code::PersonalDataInAttribute, schema::safe_name(name), hint));
         }
     }
     problems
@@ -181,3 +194,6 @@ fn oin_of(source: &str) -> Option<Oin> {
     let rest = source.strip_prefix("urn:nld:oin:")?;
     Oin::parse(rest.split(':').next()?)
 }
+
+#[cfg(test)]
+mod tests;

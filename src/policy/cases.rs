@@ -137,7 +137,7 @@ fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
     if sheet.failed {
         return Err("the policy could not be evaluated".to_owned());
     }
-    let missing = assessments(&engine.evaluate(&question.if_judged()));
+    let missing = assessments(&engine.evaluate(&question.if_judged()), CategorySet::ALL);
     let outcome = match (sheet.permitted.is_empty(), missing.is_empty()) {
         (false, _) => Expected::Permitted,
         (true, false) => Expected::AwaitingAssessment,

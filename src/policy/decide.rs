@@ -13,6 +13,7 @@ use crate::facts::{Facts, dutch_day};
 use crate::outcome::Reason;
 use crate::party::{PartyId, Role};
 use crate::receipt::{self, Shared, Withheld};
+use crate::translation::Mapping;
 use crate::validation::Valid;
 use jiff::{Timestamp, ToSpan, civil::Date};
 use serde_json::Value;
@@ -113,12 +114,15 @@ impl Asker<'_> {
         }
         let question = self.question(&recipient, facts);
         let sheet = self.engine.answer(&question);
+        // What the recipient's form has no place for is not granted, so that nobody asks for it either.
+        let places = self.valid.kind.mapping(&recipient.role, format_name).map_or(CategorySet::ALL, Mapping::reads);
+        let categories = sheet.permitted.and(places);
         let verdict = if sheet.failed {
             Verdict::Refused(Reason::new(Code::PolicyError, Code::PolicyError.hint()))
-        } else if sheet.permitted.is_empty() {
-            self.not_permitted(&question, &sheet)
+        } else if categories.is_empty() {
+            self.not_permitted(&question, &sheet, places)
         } else {
-            let grant = Grant { categories: sheet.permitted, bsn: sheet.bsn };
+            let grant = Grant { categories, bsn: sheet.bsn };
             Verdict::Granted(grant, address(self.directory, &recipient.id, &recipient.role))
         };
         Some(decision(verdict, sheet))
@@ -146,21 +150,25 @@ impl Asker<'_> {
         }
     }
 
-    fn not_permitted(&self, question: &Question, sheet: &Sheet) -> Verdict {
+    fn not_permitted(&self, question: &Question, sheet: &Sheet, places: CategorySet) -> Verdict {
         let judged = self.engine.answer(&question.if_judged());
-        let missing = assessments(&judged);
+        let missing = assessments(&judged, places);
         if !missing.is_empty() {
             let detail = format!("assessment needed: {}", missing.join(", "));
             return Verdict::AwaitingAssessment(Reason::new(Code::AssessmentNeeded, detail));
+        }
+        if !sheet.permitted.is_empty() {
+            return Verdict::Refused(Reason::new(Code::NothingToShare, Code::NothingToShare.hint()));
         }
         Verdict::Refused(refusal(sheet))
     }
 }
 
-/// The judgements that policies would wait for, given that they were the ones to permit.
-pub(super) fn assessments(judged: &Sheet) -> Vec<String> {
+/// The judgements that policies would wait for, given that they were the ones to permit what has a place.
+pub(super) fn assessments(judged: &Sheet, places: CategorySet) -> Vec<String> {
     let mut all: Vec<String> = judged
         .permitted
+        .and(places)
         .iter()
         .flat_map(|category| judged.by.get(&category).into_iter().flatten())
         .filter_map(|policy| policy.assessment.clone())

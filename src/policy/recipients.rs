@@ -65,7 +65,9 @@ fn parties(rule: &RecipientRule, valid: &Valid, directory: &Directory) -> Vec<Fo
             let oins = items.into_iter().flatten().filter_map(|item| at(item, oin)?.as_str());
             oins.map(|text| {
                 let party = Oin::parse(text).and_then(|oin| directory.by_oin(&oin));
-                party.map_or_else(|| (PartyId::new(format!("oin:{text}")), None), known)
+                let in_role = |party: &Arc<Party>| party.roles.contains(&rule.role).then(|| party.clone());
+                let id = party.map_or_else(|| PartyId::new(format!("oin:{text}")), |party| party.id.clone());
+                (id, party.and_then(in_role))
             })
             .collect()
         }

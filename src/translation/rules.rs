@@ -102,6 +102,12 @@ impl Rules {
 
     /// Builds the target document. `used` collects the categories whose values went into it.
     pub fn apply(&self, input: &Value, today: Date, used: &mut CategorySet) -> Result<Value, Vec<Problem>> {
+        let (built, problems) = self.build(input, today, used);
+        if problems.is_empty() { Ok(built) } else { Err(problems) }
+    }
+
+    /// The target document as far as it can be built, and what stands in the way of the rest.
+    pub fn build(&self, input: &Value, today: Date, used: &mut CategorySet) -> (Value, Vec<Problem>) {
         let mut out = Map::new();
         let mut problems = Vec::new();
         for rule in &self.0 {
@@ -114,7 +120,16 @@ impl Rules {
                 Err(mut wrong) => problems.append(&mut wrong),
             }
         }
-        if problems.is_empty() { Ok(Value::Object(out)) } else { Err(problems) }
+        (Value::Object(out), problems)
+    }
+
+    /// Where the value at a place in the target document came from; `None` where no rule says so.
+    pub fn origin(&self, place: &str) -> Option<String> {
+        self.0.iter().find_map(|rule| {
+            let Source::At(from) = &rule.source else { return None };
+            let below = place.strip_prefix('/')?.strip_prefix(&rule.to.join("/"))?;
+            (below.is_empty() || below.starts_with('/')).then(|| format!("/{}{below}", from.join("/")))
+        })
     }
 }
 

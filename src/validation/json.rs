@@ -5,6 +5,7 @@ use crate::outcome::Problem;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::fmt;
 
 /// The members of the outermost object, unparsed.
@@ -17,8 +18,9 @@ pub fn top_level(bytes: &[u8]) -> Result<Vec<(String, Box<RawValue>)>, Problem> 
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut members: Self::Value = Vec::new();
+            let mut names = HashSet::new();
             while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                if members.iter().any(|(known, _)| *known == name) {
+                if !names.insert(name.clone()) {
                     return Err(de::Error::custom(DUPLICATE));
                 }
                 members.push((name, value));
@@ -111,3 +113,6 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::Object(members))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Schema {
     validator: jsonschema::Validator,
     pub shape: Shape,
+    /// Objects that accept fields which they do not name.
+    open: Vec<String>,
 }
 
 /// What stands where in a document that fits the schema.
@@ -69,6 +71,7 @@ impl Schema {
             .should_validate_formats(true)
             .should_ignore_unknown_formats(false)
             .with_format("bsn", formats::is_bsn)
+            .with_format("bsn-met-of-zonder-nul", formats::is_bsn_with_or_without_zero)
             .with_format("gemeentecode", formats::is_gemeentecode)
             .with_format("geboortedatum", formats::is_geboortedatum)
             .with_format("stuf-datum", formats::is_stuf_datum)
@@ -78,7 +81,15 @@ impl Schema {
             .build(&document)
             .map_err(|e| Problem::new(Code::SchemaInvalid, e.schema_path().to_string(), e.to_string()))?;
         let shape = shape_of(&document, &document, 0)?;
-        Ok(Schema { validator, shape })
+        let mut open = Vec::new();
+        open_objects(&document, "", &mut open);
+        Ok(Schema { validator, shape, open })
+    }
+
+    /// A schema says the most that a message may hold: an object that accepts more does not say it.
+    pub fn open_problems(&self) -> Vec<Problem> {
+        let hint = "say `\"additionalProperties\": false`: a message holds nothing that its schema does not name";
+        self.open.iter().map(|place| Problem::new(Code::SchemaInvalid, place.as_str(), hint)).collect()
     }
 
     /// Every field of a canonical schema carries exactly one category, or is bookkeeping of the message.
@@ -122,8 +133,9 @@ fn shape_of(schema: &Value, root: &Value, depth: usize) -> Result<Shape, Problem
         if let (Shape::Leaf(leaf), true) = (&mut shape, schema.get("x-categorie").is_some()) {
             leaf.category = category_of(schema)?;
         }
-        if let (Shape::Leaf(leaf), true) = (&mut shape, schema.get("x-stuurgegeven").is_some()) {
-            leaf.control = true;
+        if let Shape::Leaf(leaf) = &mut shape {
+            leaf.control |= schema.get("x-stuurgegeven") == Some(&Value::Bool(true));
+            leaf.bsn |= is_bsn(schema);
         }
         return Ok(shape);
     }
@@ -145,8 +157,30 @@ fn shape_of(schema: &Value, root: &Value, depth: usize) -> Result<Shape, Problem
     Ok(Shape::Leaf(Leaf {
         category: category_of(schema)?,
         control: schema.get("x-stuurgegeven") == Some(&Value::Bool(true)),
-        bsn: schema.get("format").and_then(Value::as_str) == Some("bsn"),
+        bsn: is_bsn(schema),
     }))
+}
+
+fn is_bsn(schema: &Value) -> bool {
+    schema.get("format").and_then(Value::as_str) == Some("bsn")
+}
+
+/// Looks into every corner of the schema, definitions included.
+fn open_objects(schema: &Value, place: &str, open: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            let closed =
+                ["additionalProperties", "unevaluatedProperties"].map(|key| map.get(key) == Some(&Value::Bool(false)));
+            if map.get("properties").is_some_and(Value::is_object) && !closed.contains(&true) {
+                open.push(if place.is_empty() { "/".to_owned() } else { place.to_owned() });
+            }
+            map.iter().for_each(|(key, inner)| open_objects(inner, &format!("{place}/{key}"), open));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, inner)| open_objects(inner, &format!("{place}/{at}"), open));
+        }
+        _ => {}
+    }
 }
 
 fn category_of(schema: &Value) -> Result<Option<Category>, Problem> {
@@ -176,7 +210,7 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
             })
             .collect(),
         ValidationErrorKind::Format { format } => match format.as_str() {
-            "bsn" => at(Code::InvalidBsn, Code::InvalidBsn.hint().to_owned()),
+            "bsn" | "bsn-met-of-zonder-nul" => at(Code::InvalidBsn, Code::InvalidBsn.hint().to_owned()),
             "gemeentecode" => at(Code::UnknownGemeentecode, "four digits".to_owned()),
             "date" | "date-time" | "geboortedatum" | "stuf-datum" => {
                 at(Code::InvalidDate, format!("must be a {format} that exists"))
@@ -195,8 +229,11 @@ fn explain(error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
 }
 
 /// A name from the input is shown only if it looks like a name of a field.
-fn safe_name(name: &str) -> &str {
+pub(crate) fn safe_name(name: &str) -> &str {
     let is_name = name.len() <= 40
         && name.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'@' | b'#' | b'-' | b':'));
     if is_name { name } else { "(a field with an unusual name)" }
 }
+
+#[cfg(test)]
+mod tests;

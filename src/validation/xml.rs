@@ -45,6 +45,9 @@ struct Parser<'x, 's> {
 
 impl<'x, 's> Parser<'x, 's> {
     fn run(&mut self, root: &str, shape: &'s Shape) -> Result<Value, Problem> {
+        if let Some((position, _)) = self.text.char_indices().find(|&(_, character)| !may_stand(character)) {
+            return Err(self.problem_at(position, Code::NotXml));
+        }
         let mut document = None;
         loop {
             let (resolved, event) = match self.reader.read_resolved_event() {
@@ -63,9 +66,9 @@ impl<'x, 's> Parser<'x, 's> {
                 Event::CData(data) => self.push_text(&data.xml10_content())?,
                 Event::GeneralRef(reference) => {
                     let character = match reference.resolve_char_ref() {
-                        Ok(Some(character)) => character,
+                        Ok(Some(character)) if may_stand(character) => character,
                         Ok(None) => self.named_entity(reference.as_ref())?,
-                        Err(_) => return Err(self.problem(Code::NotXml)),
+                        Ok(Some(_)) | Err(_) => return Err(self.problem(Code::NotXml)),
                     };
                     self.push_text(character.encode_utf8(&mut [0; 4]))?;
                 }
@@ -124,6 +127,9 @@ impl<'x, 's> Parser<'x, 's> {
             let Ok(value) = attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0) else {
                 return Err(self.problem(Code::ForbiddenXml));
             };
+            if !value.chars().all(may_stand) {
+                return Err(self.problem(Code::NotXml));
+            }
             children.insert(format!("@{key}"), Value::String(value.into_owned()));
         }
         self.stack.push(Frame { name, shape, children, text: String::new() });
@@ -189,7 +195,10 @@ impl<'x, 's> Parser<'x, 's> {
 
     /// Where the reader is, as a line number: for what has no place in the content.
     fn problem(&self, code: Code) -> Problem {
-        let position = (self.reader.buffer_position() as usize).min(self.text.len());
+        self.problem_at((self.reader.buffer_position() as usize).min(self.text.len()), code)
+    }
+
+    fn problem_at(&self, position: usize, code: Code) -> Problem {
         let line = self.text.as_bytes()[..position].iter().filter(|&&b| b == b'\n').count() + 1;
         Problem::new(code, format!("line {line}"), code.hint())
     }
@@ -201,12 +210,17 @@ impl<'x, 's> Parser<'x, 's> {
     }
 }
 
-/// Writes the JSON form back as XML: the reverse of [`parse`].
-pub fn write(content: &Value, root: &str, namespace: &str) -> Vec<u8> {
+/// The characters that XML 1.0 has.
+fn may_stand(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Writes the JSON form back as XML: the reverse of [`parse`]. `None` if it holds a character that XML has not.
+pub fn write(content: &Value, root: &str, namespace: &str) -> Option<Vec<u8>> {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     write_element(&mut out, root, Some(namespace), content);
     out.push('\n');
-    out.into_bytes()
+    out.chars().all(may_stand).then(|| out.into_bytes())
 }
 
 fn write_element(out: &mut String, name: &str, namespace: Option<&str>, content: &Value) {
@@ -256,3 +270,6 @@ fn scalar(value: &Value) -> std::borrow::Cow<'_, str> {
         other => other.to_string().into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
