@@ -5,6 +5,7 @@ pub mod keys;
 use crate::category::Category;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
+use base64::Engine;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,14 +76,30 @@ pub struct Withheld {
 
 /// A receipt as it travels and is stored: a compact JWS. Made by [`keys::Signer`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedReceipt(String);
+pub struct SignedReceipt {
+    id: uuid::Uuid,
+    jws: String,
+}
 
 impl SignedReceipt {
+    /// Of the receipt that is signed.
+    pub fn id(&self) -> uuid::Uuid {
+        self.id
+    }
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.jws
+    }
+    /// What it says, taken on trust: for receipts that this gateway made and kept itself.
+    pub(crate) fn content(&self) -> Option<Receipt> {
+        let payload = self.jws.split('.').nth(1)?;
+        let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+    pub(crate) fn into_parts(self) -> (uuid::Uuid, String) {
+        (self.id, self.jws)
     }
     /// From the ledger, where the very bytes are kept.
-    pub(crate) fn from_ledger(jws: String) -> Self {
-        SignedReceipt(jws)
+    pub(crate) fn from_ledger(id: uuid::Uuid, jws: String) -> Self {
+        SignedReceipt { id, jws }
     }
 }

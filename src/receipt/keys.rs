@@ -72,7 +72,7 @@ impl Signer {
         let signature = self.pair.sign(token.as_bytes());
         token.push('.');
         B64.encode_string(signature.as_ref(), &mut token);
-        SignedReceipt(token)
+        SignedReceipt { id: receipt.id, jws: token }
     }
 
     pub fn key(&self) -> Key {
