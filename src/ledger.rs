@@ -5,6 +5,7 @@ mod batch;
 mod command;
 mod file;
 mod load;
+mod memory;
 mod progress;
 mod read;
 mod rows;
@@ -20,15 +21,20 @@ use crate::receipt::{Decision, MessageRef, SignedReceipt};
 use command::{Accept, Change, Command, Reply, Settlement};
 use file::File;
 use jiff::{SignedDuration, Timestamp};
+use memory::Memory;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use writer::Writer;
+
+/// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A message taken in, as the ledger records it.
 #[derive(Clone, Debug)]
@@ -223,11 +229,14 @@ pub struct Ledger {
 impl Ledger {
     /// For the gateway, of which there is one: whoever held something before is gone, so that it is due.
     pub async fn open(path: &Path, max_batch: NonZeroUsize) -> Result<Ledger, Error> {
-        let file = File::at(path);
+        Ledger::open_file(File::at(path), max_batch, QUIET).await
+    }
+
+    async fn open_file(file: File, max_batch: NonZeroUsize, quiet: Duration) -> Result<Ledger, Error> {
         file.prepare().await?;
         let mut connection = file.writer().await.map_err(unavailable)?;
         batch::release(&mut connection, micros(Timestamp::now())).await.map_err(unavailable)?;
-        Ok(Ledger::start(file, connection, max_batch))
+        Ledger::start(file, connection, max_batch, quiet)
     }
 
     /// For an operator's command: the gateway may be running on the same file, and keeps what it holds.
@@ -235,18 +244,24 @@ impl Ledger {
         let file = File::at(path);
         file.check().await?;
         let connection = file.writer().await.map_err(unavailable)?;
-        Ok(Ledger::start(file, connection, NonZeroUsize::MIN))
+        Ledger::start(file, connection, NonZeroUsize::MIN, QUIET)
     }
 
-    fn start(file: File, connection: SqliteConnection, max_batch: NonZeroUsize) -> Ledger {
+    fn start(
+        file: File,
+        connection: SqliteConnection,
+        max_batch: NonZeroUsize,
+        quiet: Duration,
+    ) -> Result<Ledger, Error> {
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
         let readers = file.readers();
-        tokio::spawn(Writer { file, connection: Some(connection), commands, max_batch, changed: None }.run());
-        Ledger { commands: sender, readers }
-    }
-
-    pub fn is_writable(&self) -> bool {
-        !self.commands.is_closed()
+        let memory = Memory::default();
+        let writer = Writer { file, connection: Some(connection), memory, commands, max_batch, quiet, changed: None };
+        writer.start().map_err(|error| {
+            tracing::error!(%error, "the ledger cannot be started");
+            Error::Unavailable
+        })?;
+        Ok(Ledger { commands: sender, readers })
     }
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
