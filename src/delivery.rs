@@ -83,6 +83,8 @@ pub struct Retries {
     pub first_delay: Duration,
     pub max_delay: Duration,
     pub max_attempts: NonZeroU32,
+    /// Of what waits for a person's judgement.
+    pub recheck: Duration,
 }
 
 impl Retries {

@@ -85,6 +85,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
             first_delay: config.delivery.first_delay.get(),
             max_delay: config.delivery.max_delay.get(),
             max_attempts: config.delivery.max_attempts,
+            recheck: config.delivery.recheck.get(),
         },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
