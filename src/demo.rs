@@ -6,7 +6,7 @@ pub mod bag;
 mod broker;
 mod files;
 pub mod partner;
-mod process;
+pub mod process;
 pub mod show;
 
 use crate::directory::Directory;
@@ -185,6 +185,14 @@ impl World {
     /// Of the gateway's process.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref()?.pid()
+    }
+
+    /// Returns once the gateway has ended by itself, which it should not.
+    pub async fn gateway_ended(&mut self) -> Error {
+        match &mut self.process {
+            Some(process) => process.ended().await,
+            None => Error::NotRunning,
+        }
     }
 
     /// Again, on the same ledger.

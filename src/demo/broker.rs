@@ -78,8 +78,9 @@ impl Made {
         );
         let file = home.join("definitions.json");
         super::files::write(&file, &serde_json::to_vec_pretty(&definitions).unwrap_or_default())?;
-        script.import(&file).await?;
+        // From here on something may be there to be deleted, also if the import fails.
         let made = Made { script, vhost: vhost.to_owned(), users: passwords.keys().cloned().collect() };
+        made.script.import(&file).await?;
 
         let url = |user: &str| {
             let mut url = admin.clone();
