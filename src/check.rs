@@ -1,5 +1,5 @@
 //! Check: everything that is wrong with schemas, policies, mappings and directory, and whether every case gives
-//! what it expects. Also what a reload and the start of `run` call first.
+//! what it expects.
 
 mod messages;
 

@@ -1,6 +1,7 @@
 //! The command line: what there is to ask, and the exit codes.
 
 mod check;
+mod demo;
 mod explain;
 mod keys;
 mod parked;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::Args),
     /// Show what would happen to one message, and why, without a broker
     Explain(explain::Args),
+    /// Run a gateway among simulated partners, and see what becomes of messages
+    Demo(demo::Args),
     /// Look at a receipt
     #[command(subcommand)]
     Receipt(receipt::Command),
@@ -99,6 +102,7 @@ pub fn main() -> u8 {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Demo(args) => demo::run(&args),
         Command::Receipt(command) => receipt::run(command),
         Command::Parked(args) => parked::run(args),
         Command::Keys(command) => keys::run(command),

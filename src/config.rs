@@ -55,7 +55,8 @@ section! {
         /// Messages in flight per inbound queue.
         prefetch: NonZeroU16 = NonZeroU16::MIN.saturating_add(255),
         confirm_timeout: Duration = Duration::seconds(10),
-        publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(63),
+        /// Each carries many messages at once.
+        publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7),
         ca_file: Option<PathBuf> = None,
     }
 }
@@ -108,6 +109,8 @@ section! {
         first_delay: Duration = Duration::seconds(1),
         max_delay: Duration = Duration::seconds(900),
         max_attempts: NonZeroU32 = NonZeroU32::MIN.saturating_add(19),
+        /// How often what waits for a person's judgement is looked at again.
+        recheck: Duration = Duration::seconds(60),
         webhook_timeout: Duration = Duration::seconds(15),
         /// Certificates that are trusted instead of the system's, for all webhooks.
         ca_file: Option<PathBuf> = None,

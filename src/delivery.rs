@@ -3,6 +3,7 @@
 pub mod amqp;
 pub mod webhook;
 
+use crate::backoff;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -36,6 +37,9 @@ pub enum Class {
     Park,
 }
 
+/// However long the recipient asks us to stay away, we ask again within the hour.
+const LONGEST_ASKED: Duration = Duration::from_secs(3600);
+
 impl Failure {
     /// For traces: one of few names, or the status.
     pub fn kind(&self) -> Cow<'static, str> {
@@ -51,9 +55,25 @@ impl Failure {
         name.into()
     }
 
-    #[allow(clippy::todo)]
     pub fn class(&self) -> Class {
-        todo!()
+        match *self {
+            // The message itself is refused, or there is nobody to take it any more.
+            Failure::Status { status: 400..=499, .. } if !self.may_pass() => Class::Park,
+            Failure::Status { retry_after, .. } => {
+                Class::Retry { after: retry_after.map(|after| after.min(LONGEST_ASKED)) }
+            }
+            Failure::Disconnected
+            | Failure::Unconfirmed
+            | Failure::Nacked
+            | Failure::Unroutable
+            | Failure::Unreachable
+            | Failure::Timeout => Class::Retry { after: None },
+        }
+    }
+
+    /// A 4xx that says something about credentials, routing or load, which get repaired, and not about the message.
+    fn may_pass(&self) -> bool {
+        matches!(self, Failure::Status { status: 401 | 403 | 404 | 407 | 408 | 421 | 423 | 425 | 429, .. })
     }
 }
 
@@ -63,12 +83,51 @@ pub struct Retries {
     pub first_delay: Duration,
     pub max_delay: Duration,
     pub max_attempts: NonZeroU32,
+    /// Of what waits for a person's judgement.
+    pub recheck: Duration,
 }
 
 impl Retries {
-    /// Doubles with each attempt up to the longest, with jitter.
-    #[allow(clippy::todo, unused_variables)]
     pub fn backoff(&self, attempts: u32) -> Duration {
-        todo!()
+        backoff::delay(self.first_delay, self.max_delay, attempts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failure_means() {
+        const RETRY: Class = Class::Retry { after: None };
+        let status = |status| Failure::Status { status, retry_after: None };
+        let table = [
+            (Failure::Disconnected, RETRY),
+            (Failure::Unconfirmed, RETRY),
+            (Failure::Nacked, RETRY),
+            (Failure::Unroutable, RETRY),
+            (Failure::Unreachable, RETRY),
+            (Failure::Timeout, RETRY),
+        ];
+        let retried = [301, 302, 307, 308, 401, 403, 404, 407, 408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 599];
+        let parked = [400, 402, 405, 406, 409, 410, 411, 412, 413, 414, 415, 422, 426, 431, 451, 499];
+        let retried = retried.map(|s| (status(s), RETRY));
+        let parked = parked.map(|s| (status(s), Class::Park));
+        for (failure, class) in table.into_iter().chain(retried).chain(parked) {
+            assert_eq!(failure.class(), class, "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_recipient_says_when_within_reason() {
+        let asked = |status, seconds| {
+            let retry_after = Some(Duration::from_secs(seconds));
+            Failure::Status { status, retry_after }.class()
+        };
+        let after = |seconds| Class::Retry { after: Some(Duration::from_secs(seconds)) };
+        assert_eq!(asked(429, 90), after(90));
+        assert_eq!(asked(503, 90), after(90));
+        assert_eq!(asked(503, 1_000_000), after(3600));
+        assert_eq!(asked(413, 90), Class::Park);
     }
 }

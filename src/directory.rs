@@ -73,6 +73,14 @@ impl Party {
         named.or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty())).map(|(_, endpoint)| endpoint)
     }
 
+    /// The queues that it reads its messages from.
+    pub fn outbound(&self) -> impl Iterator<Item = &str> {
+        self.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {
+            Endpoint::Amqp { queue } => Some(queue.as_str()),
+            Endpoint::Webhook { .. } => None,
+        })
+    }
+
     pub fn formats(&self) -> impl Iterator<Item = (&str, &str)> {
         self.formats.iter().map(|(kind, format)| (kind.as_str(), format.as_str()))
     }
@@ -124,10 +132,7 @@ impl Directory {
                 all.push(party.inbound.clone());
                 all.push(party.receipts.clone());
             }
-            all.extend(party.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {
-                Endpoint::Amqp { queue } => Some(queue.clone()),
-                Endpoint::Webhook { .. } => None,
-            }));
+            all.extend(party.outbound().map(str::to_owned));
         }
         all.sort();
         all.dedup();

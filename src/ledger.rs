@@ -1,15 +1,34 @@
 //! Ledger: what was accepted, what must go out, what became of it, and the receipts. Everything that must
 //! survive a crash goes through here, in batches that share one commit. No message content is interpreted here.
 
+mod batch;
+mod command;
+mod file;
+mod load;
+mod progress;
+mod read;
+mod rows;
+mod save;
+mod stored;
+mod work;
+mod writer;
+
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::{Decision, MessageRef, SignedReceipt};
+use command::{Accept, Change, Command, Reply, Settlement};
+use file::File;
 use jiff::{SignedDuration, Timestamp};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqlitePool;
+use sqlx::{Sqlite, SqliteConnection};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+use writer::Writer;
 
 /// A message taken in, as the ledger records it.
 #[derive(Clone, Debug)]
@@ -196,28 +215,57 @@ pub enum Error {
 
 /// A handle on the ledger; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Ledger {}
+pub struct Ledger {
+    commands: mpsc::Sender<Command>,
+    readers: SqlitePool,
+}
 
-#[allow(unused_variables, clippy::unused_async, clippy::todo)]
 impl Ledger {
+    /// For the gateway, of which there is one: whoever held something before is gone, so that it is due.
     pub async fn open(path: &Path, max_batch: NonZeroUsize) -> Result<Ledger, Error> {
-        todo!()
+        let file = File::at(path);
+        file.prepare().await?;
+        let mut connection = file.writer().await.map_err(unavailable)?;
+        batch::release(&mut connection, micros(Timestamp::now())).await.map_err(unavailable)?;
+        Ok(Ledger::start(file, connection, max_batch))
     }
-    /// For a second process beside the running gateway, such as the command line. Makes no new ledger.
+
+    /// For an operator's command: the gateway may be running on the same file, and keeps what it holds.
     pub async fn open_beside(path: &Path) -> Result<Ledger, Error> {
-        todo!()
+        let file = File::at(path);
+        file.check().await?;
+        let connection = file.writer().await.map_err(unavailable)?;
+        Ok(Ledger::start(file, connection, NonZeroUsize::MIN))
     }
+
+    fn start(file: File, connection: SqliteConnection, max_batch: NonZeroUsize) -> Ledger {
+        let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
+        let readers = file.readers();
+        tokio::spawn(Writer { file, connection: Some(connection), commands, max_batch, changed: None }.run());
+        Ledger { commands: sender, readers }
+    }
+
+    pub fn is_writable(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
-        todo!()
+        let accept = Box::new(Accept::new(message));
+        self.ask(|reply| Command::Accept(accept, reply)).await
     }
+
+    /// It went out. That weighs more than a newer message that came meanwhile.
     pub async fn delivered(
         &self,
         delivery: DeliveryKey,
         receipt: SignedReceipt,
         now: Timestamp,
     ) -> Result<DueReceipt, Error> {
-        todo!()
+        let settlement = Settlement::Finish { outcome: Outcome::Delivered, reason: None, receipt };
+        self.ask(|reply| Command::Settle { delivery, settlement, at: micros(now), reply }).await
     }
+
+    /// It ends otherwise. Where it ended already without a receipt, [`Ledger::unreceipted`] has it.
     pub async fn finish(
         &self,
         delivery: DeliveryKey,
@@ -226,8 +274,10 @@ impl Ledger {
         receipt: SignedReceipt,
         now: Timestamp,
     ) -> Result<DueReceipt, Error> {
-        todo!()
+        let settlement = Settlement::Finish { outcome, reason: Some(stored::json(&reason)), receipt };
+        self.ask(|reply| Command::Settle { delivery, settlement, at: micros(now), reply }).await
     }
+
     pub async fn retry(
         &self,
         delivery: DeliveryKey,
@@ -235,8 +285,10 @@ impl Ledger {
         next: Timestamp,
         reason: Reason,
     ) -> Result<Retry, Error> {
-        todo!()
+        let (next, reason, at) = (micros(next), stored::json(&reason), micros(Timestamp::now()));
+        self.ask(|reply| Command::Retry { delivery, attempts, next, reason, at, reply }).await
     }
+
     pub async fn wait(
         &self,
         delivery: DeliveryKey,
@@ -244,56 +296,120 @@ impl Ledger {
         reason: Reason,
         again_at: Option<Timestamp>,
     ) -> Result<(), Error> {
-        todo!()
+        let (reason, due_at) = (stored::json(&reason), again_at.map(micros));
+        self.change(delivery, Change::Wait { outcome, reason, due_at }, Timestamp::now()).await
     }
+
+    /// Decided anew: this is to be sent, by the caller, who holds it.
     pub async fn make_ready(&self, delivery: DeliveryKey, outgoing: Outgoing, decision: Decision) -> Result<(), Error> {
-        todo!()
+        let decision = stored::json(&decision);
+        self.change(delivery, Change::MakeReady { outgoing, decision }, Timestamp::now()).await
     }
+
+    /// Decided anew: this party is no recipient of the message after all.
     pub async fn not_addressed(&self, delivery: DeliveryKey) -> Result<(), Error> {
-        todo!()
+        self.change(delivery, Change::NotAddressed, Timestamp::now()).await
     }
+
+    /// What must be taken up, the oldest first. It is the caller's until the lease ends.
     pub async fn claim_due(&self, now: Timestamp, limit: usize, lease: SignedDuration) -> Result<Vec<Due>, Error> {
-        todo!()
+        let (now, lease) = (micros(now), duration(lease));
+        self.ask(|reply| Command::ClaimDue { now, limit, lease, reply }).await
     }
+
+    /// What is final and owes a receipt.
     pub async fn unreceipted(&self, limit: usize) -> Result<Vec<Due>, Error> {
-        todo!()
+        read::unreceipted(&mut *self.reader().await?, limit).await.map_err(unavailable)
     }
+
+    /// [`Error::NoSuchRow`] if it has one already; there is only ever one.
     pub async fn attach_receipt(&self, delivery: DeliveryKey, receipt: SignedReceipt) -> Result<DueReceipt, Error> {
-        todo!()
+        let (settlement, at) = (Settlement::Attach(receipt), micros(Timestamp::now()));
+        self.ask(|reply| Command::Settle { delivery, settlement, at, reply }).await
     }
+
     pub async fn receipts_due(
         &self,
         now: Timestamp,
         limit: usize,
         lease: SignedDuration,
     ) -> Result<Vec<DueReceipt>, Error> {
-        todo!()
+        let (now, lease) = (micros(now), duration(lease));
+        self.ask(|reply| Command::ClaimReceipts { now, limit, lease, reply }).await
     }
+
     pub async fn receipt_sent(&self, delivery: DeliveryKey) -> Result<(), Error> {
-        todo!()
+        self.change(delivery, Change::ReceiptSent, Timestamp::now()).await
     }
+
     pub async fn receipt_retry(&self, delivery: DeliveryKey, attempts: u32, next: Timestamp) -> Result<(), Error> {
-        todo!()
+        self.change(delivery, Change::ReceiptRetry { attempts, next: micros(next) }, Timestamp::now()).await
     }
+
     pub async fn delivery(&self, delivery: DeliveryKey) -> Result<Row, Error> {
-        todo!()
+        let row = read::delivery(&mut *self.reader().await?, delivery).await.map_err(unavailable)?;
+        row.ok_or(Error::NoSuchRow)
     }
+
+    /// The newest first.
     pub async fn list(&self, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>, Error> {
-        todo!()
+        read::list(&mut *self.reader().await?, outcomes, limit).await.map_err(unavailable)
     }
+
     pub async fn receipt(&self, receipt_id: Uuid) -> Result<Option<SignedReceipt>, Error> {
-        todo!()
+        read::receipt(&mut *self.reader().await?, receipt_id).await.map_err(unavailable)
     }
+
     pub async fn waiting(&self) -> Result<Vec<Waiting>, Error> {
-        todo!()
+        read::waiting(&mut *self.reader().await?).await.map_err(unavailable)
     }
+
+    /// What is parked is tried again, as if for the first time.
     pub async fn replay(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        todo!()
+        self.change(delivery, Change::Replay { who: who.to_owned(), why: why.to_owned() }, now).await
     }
+
+    /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
     pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        todo!()
+        self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned() }, now).await
     }
+
+    /// Ends when all that was asked is done. Asking for more is answered with [`Error::Unavailable`].
     pub async fn close(&self) {
-        todo!()
+        self.readers.close().await;
+        let (closed, done) = oneshot::channel();
+        if self.commands.send(Command::Close(closed)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
+    async fn change(&self, delivery: DeliveryKey, change: Change, at: Timestamp) -> Result<(), Error> {
+        self.ask(|reply| Command::Change { delivery, change, at: micros(at), reply }).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| Error::Unavailable)?;
+        answer.await.unwrap_or(Err(Error::Unavailable))
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
+        self.readers.acquire().await.map_err(unavailable)
     }
 }
+
+fn micros(timestamp: Timestamp) -> i64 {
+    timestamp.as_microsecond()
+}
+
+fn duration(lease: SignedDuration) -> i64 {
+    i64::try_from(lease.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn unavailable(error: sqlx::Error) -> Error {
+    tracing::error!(%error, "the ledger");
+    Error::Unavailable
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@
 //! [`intake`] → [`envelope`] → [`validation`] → [`facts`] → [`policy`] → [`minimisation`] → [`translation`] →
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
+pub mod backoff;
+pub mod broker;
 pub mod casetable;
 pub mod catalogue;
 pub mod category;
@@ -14,6 +16,7 @@ pub mod codetable;
 pub mod config;
 pub mod core;
 pub mod delivery;
+pub mod demo;
 pub mod directory;
 pub mod envelope;
 pub mod explain;
@@ -32,5 +35,7 @@ pub mod receipt;
 pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;
+pub mod topology;
+
 pub mod translation;
 pub mod validation;

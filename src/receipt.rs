@@ -5,6 +5,7 @@ pub mod keys;
 use crate::category::Category;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
+use base64::Engine;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,24 @@ pub struct Decision {
     pub notes: Vec<String>,
 }
 
+impl Decision {
+    /// Of a delivery that was decided on, but ended before it was delivered: nothing of it was shared, unless an
+    /// attempt that failed for us reached the recipient all the same.
+    pub(crate) fn undelivered(mut self, attempts: u32) -> Decision {
+        if attempts > 0 {
+            self.notes.push("an attempt that failed may have reached the recipient".to_owned());
+            return self;
+        }
+        let unsent = self.shared.drain(..).map(|shared| Withheld {
+            category: shared.category,
+            reason: "it was not sent".to_owned(),
+        });
+        self.withheld.extend(unsent);
+        self.withheld.sort_by_key(|withheld| withheld.category);
+        self
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
     pub category: Category,
@@ -75,14 +94,30 @@ pub struct Withheld {
 
 /// A receipt as it travels and is stored: a compact JWS. Made by [`keys::Signer`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedReceipt(String);
+pub struct SignedReceipt {
+    id: uuid::Uuid,
+    jws: String,
+}
 
 impl SignedReceipt {
+    /// Of the receipt that is signed.
+    pub fn id(&self) -> uuid::Uuid {
+        self.id
+    }
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.jws
+    }
+    /// What it says, taken on trust: for receipts that this gateway made and kept itself.
+    pub(crate) fn content(&self) -> Option<Receipt> {
+        let payload = self.jws.split('.').nth(1)?;
+        let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+    pub(crate) fn into_parts(self) -> (uuid::Uuid, String) {
+        (self.id, self.jws)
     }
     /// From the ledger, where the very bytes are kept.
-    pub(crate) fn from_ledger(jws: String) -> Self {
-        SignedReceipt(jws)
+    pub(crate) fn from_ledger(id: uuid::Uuid, jws: String) -> Self {
+        SignedReceipt { id, jws }
     }
 }

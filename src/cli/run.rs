@@ -2,6 +2,7 @@ use super::{ConfigArg, check, exit, report};
 use crate::catalogue::Finding;
 use crate::code::Code;
 use crate::config;
+use crate::facts::iris;
 use crate::gateway::{self, Loaded};
 use crate::outcome::Problem;
 use crate::receipt::keys::{KeyError, KeySet, Signer, read_key_set};
@@ -45,7 +46,8 @@ pub fn run(args: &Args) -> u8 {
     if ended.is_ok() { exit::OK } else { exit::FAILED }
 }
 
-/// As `check` does, and the keys as well. Cases are run only on files that load.
+/// As `check` does, and the keys as well. Not the cases: they speak of the partners for whom they were written, and
+/// an installation has its own.
 fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
     let config = args.config.read()?;
     let keys = keys(&config.receipts).map_err(|error| {
@@ -54,8 +56,8 @@ fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
     });
     match (check::read_configured(&config), keys) {
         (Ok((sources, pipeline)), Ok((signer, keys))) => {
-            let failed = crate::check::cases(&sources, &pipeline).findings;
-            if failed.is_empty() { Ok(Loaded { config, pipeline, signer, keys }) } else { Err(failed) }
+            let iris_schemas = iris::Schemas::compile(&sources.schemas)?;
+            Ok(Loaded { config, pipeline, iris_schemas, signer, keys })
         }
         (files, keys) => Err([files.err(), keys.err()].into_iter().flatten().flatten().collect()),
     }

@@ -23,8 +23,6 @@ use uuid::Uuid;
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const SWEEP: Duration = Duration::from_millis(500);
 const SWEEP_LIMIT: usize = 128;
-/// How often what waits for a person's judgement is looked at again.
-const RECHECK: SignedDuration = SignedDuration::from_secs(60);
 
 /// One delivery on its way.
 pub(super) struct Job {
@@ -188,7 +186,7 @@ impl Gateway {
             job.key,
             outcome,
             Some(reason.clone()),
-            job.decision.clone(),
+            job.decision.clone().undelivered(job.attempts),
             None,
         );
         self.finish(job.delivery, outcome, reason, receipt).await
@@ -351,16 +349,19 @@ impl Gateway {
     }
 
     pub(super) fn after_backoff(&self, attempts: u32, now: Timestamp) -> Timestamp {
-        let delay = self.retries.backoff(attempts);
-        SignedDuration::try_from(delay).map_or(now, |delay| now + delay)
+        after(self.retries.backoff(attempts), now)
     }
 
     /// When something that waits is looked at again; never by itself once it is parked.
     pub(super) fn again_at(&self, outcome: Outcome, attempts: u32, now: Timestamp) -> Option<Timestamp> {
         match outcome {
             Outcome::Retrying => Some(self.after_backoff(attempts.max(1), now)),
-            Outcome::AwaitingAssessment | Outcome::Held => Some(now + RECHECK),
+            Outcome::AwaitingAssessment | Outcome::Held => Some(after(self.retries.recheck, now)),
             _ => None,
         }
     }
+}
+
+fn after(delay: Duration, now: Timestamp) -> Timestamp {
+    SignedDuration::try_from(delay).map_or(now, |delay| now + delay)
 }

@@ -1,28 +1,174 @@
-//! Start and stop.
+//! Start and stop. Nothing is connected before everything that can be wrong in files was looked at; nothing is
+//! dropped at the stop that was not safe.
 
 use super::Gateway;
+use super::series::Series;
 use crate::config::Config;
 use crate::core::Pipeline;
+use crate::delivery::Retries;
+use crate::delivery::amqp::Publisher;
+use crate::facts::iris;
+use crate::http::{self, Probe, Ready};
+use crate::intake::Intake;
+use crate::ledger::{self, Ledger};
 use crate::receipt::keys::{KeySet, Signer};
+use crate::telemetry::metrics::Metrics;
+use crate::{broker, delivery, httpclient, intake};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// What was read and found good before anything is connected.
+/// Messages between the broker's consumers and the corridor; the broker holds the rest.
+const INBOUND: usize = 64;
+const GAUGES: Duration = Duration::from_secs(5);
+
+/// Everything that was read from files, and found to be good.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
     pub pipeline: Pipeline,
+    pub iris_schemas: iris::Schemas,
     pub signer: Signer,
-    /// The signing key, and those that sign no longer.
+    /// The keys that verify receipts: the signer's own, and those that sign no longer.
     pub keys: KeySet,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the ledger cannot be opened: {0}")]
-    Ledger(#[from] crate::ledger::Error),
+    Ledger(#[from] ledger::Error),
+    #[error("signals: {0}")]
+    Signals(std::io::Error),
+    #[error("{0}")]
+    Iris(#[from] iris::Error),
+    #[error("delivery: {0}")]
+    Webhooks(#[from] httpclient::Error),
+    #[error("broker: {0}")]
+    Broker(#[from] broker::Error),
+    #[error("http listen {0}: {1}")]
+    Listen(String, std::io::Error),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
 }
 
-#[allow(clippy::todo, clippy::unused_async, unused_variables)]
+/// Runs until it is told to stop, then drains.
 pub async fn run(loaded: Loaded) -> Result<(), Error> {
-    let _: Option<Gateway> = None;
-    todo!()
+    let Loaded { config, pipeline, iris_schemas, signer, keys } = loaded;
+    let stop = stop_on_signal()?;
+    let iris = iris::Client::new(&config.iris, iris_schemas)?;
+    let webhooks = delivery::webhook::Client::new(&config.delivery)?;
+    let metrics = Metrics::new(pipeline.catalogue.types().map(|kind| kind.kind.clone()).collect())?;
+    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch).await?;
+    let listener = TcpListener::bind(&config.http.listen).await;
+    let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
+    let broker = broker::Options::new(&config.broker)?;
+    let publisher = Publisher::start(delivery::amqp::Options {
+        broker: broker.clone(),
+        channels: config.broker.publish_channels,
+        confirm_timeout: config.broker.confirm_timeout.get(),
+    });
+
+    let gateway = Arc::new(Gateway {
+        pipeline: Arc::new(pipeline),
+        ledger: ledger.clone(),
+        signer,
+        issuer: config.receipts.issuer.clone(),
+        iris: iris.clone(),
+        publisher: publisher.clone(),
+        webhooks,
+        retries: Retries {
+            first_delay: config.delivery.first_delay.get(),
+            max_delay: config.delivery.max_delay.get(),
+            max_attempts: config.delivery.max_attempts,
+            recheck: config.delivery.recheck.get(),
+        },
+        metrics: metrics.clone(),
+        in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
+        series: Series::default(),
+        due: Notify::new(),
+        stopping: stop.clone(),
+        tasks: TaskTracker::new(),
+    });
+    let (sender, inbound) = mpsc::channel(INBOUND);
+    let options = intake::Options { broker, prefetch: config.broker.prefetch, max_body: config.limits.max_body.0 };
+    let intake = Intake::start(options, gateway.pipeline.directory.clone(), &sender);
+    drop(sender);
+    let state = {
+        let (consuming, writes, ledger) = (intake.progress(), ledger.clone(), ledger.clone());
+        let ready = Ready {
+            intake: Probe::new(move || consuming.borrow().consumers > 0),
+            publish: publisher.connected().into(),
+            ledger: Probe::new(move || writes.is_writable()),
+            iris: Probe::new(move || !iris.breaker_open()),
+            stopping: stop.clone(),
+        };
+        http::State::new(ready, metrics, keys, move |id| {
+            let ledger = ledger.clone();
+            async move { ledger.receipt(id).await }
+        })
+    };
+    let http_stop = CancellationToken::new();
+    let answering = tokio::spawn(http::serve(listener, state, http_stop.clone()));
+    let taking_in = tokio::spawn(gateway.clone().take_in(inbound));
+    let sweeping = tokio::spawn(gateway.clone().sweep());
+    let gauges = tokio::spawn(gateway.clone().measure());
+    tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
+
+    stop.cancelled().await;
+    tracing::info!("stopping: nothing more is taken in, what is in flight ends");
+    intake.cancel().await;
+    let drained = async {
+        let _ = tokio::join!(taking_in, sweeping, gauges);
+        gateway.tasks.close();
+        gateway.tasks.wait().await;
+    };
+    if tokio::time::timeout(config.stop.grace.get(), drained).await.is_err() {
+        tracing::warn!("not everything ended within the grace period; it goes on from the ledger at the next start");
+    }
+    intake.close().await;
+    publisher.close().await;
+    ledger.close().await;
+    http_stop.cancel();
+    let _ = answering.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Cancelled when the system or a person says stop.
+fn stop_on_signal() -> Result<CancellationToken, Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(stop)
+}
+
+impl Gateway {
+    /// What waits and how long, for the metrics, until the gateway stops.
+    async fn measure(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(GAUGES);
+        let room = self.in_flight.available_permits();
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = self.stopping.cancelled() => return,
+            }
+            self.metrics.in_flight(room.saturating_sub(self.in_flight.available_permits()));
+            if let Ok(waiting) = self.ledger.waiting().await {
+                self.metrics.waiting(&waiting, Timestamp::now());
+            }
+        }
+    }
 }

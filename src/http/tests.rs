@@ -47,7 +47,7 @@ async fn face_with(limits: Limits) -> Face {
     let find = move |id| {
         let readable = *readable.borrow();
         async move {
-            let receipt = (id == KNOWN).then(|| SignedReceipt::from_ledger("a.b.c".to_owned()));
+            let receipt = (id == KNOWN).then(|| SignedReceipt::from_ledger(id, "a.b.c".to_owned()));
             if readable { Ok(receipt) } else { Err(Error::Unavailable) }
         }
     };

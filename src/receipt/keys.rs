@@ -68,10 +68,9 @@ impl Signer {
     }
 
     pub fn sign(&self, receipt: &Receipt) -> SignedReceipt {
-        let token = jsonwebtoken::encode(&self.header, receipt, &self.key);
-        SignedReceipt(
-            token.expect("a receipt holds nothing that JSON cannot say, and the key was tried when it was read"),
-        )
+        let jws = jsonwebtoken::encode(&self.header, receipt, &self.key)
+            .expect("a receipt holds nothing that JSON cannot say, and the key was tried when it was read");
+        SignedReceipt { id: receipt.id, jws }
     }
 
     pub fn key(&self) -> Key {

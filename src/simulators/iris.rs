@@ -17,15 +17,17 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+const KEPT_REQUESTS: usize = 1000;
 
 /// Cheap to clone; every clone is the same IRIS.
 #[derive(Clone)]
 pub struct Simulator(Arc<Inner>);
 
 struct Inner {
-    people: People,
     token: Option<Secret>,
     facts_question: Schema,
     data_question: Schema,
@@ -34,8 +36,11 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+    people: People,
     instruction: Instruction,
     seen: Seen,
+    /// The last requests for case data: in which trace, and for what.
+    asked: VecDeque<(String, Vec<Category>)>,
 }
 
 /// What was asked. No person in it.
@@ -103,7 +108,8 @@ impl Simulator {
     pub fn new(people: People, token: Option<Secret>) -> Simulator {
         let facts_question = people::own_schema(include_str!("../../schemas/iris/feiten-vraag.schema.json"));
         let data_question = people::own_schema(include_str!("../../schemas/iris/gegevens-vraag.schema.json"));
-        Simulator(Arc::new(Inner { people, token, facts_question, data_question, state: Mutex::default() }))
+        let state = Mutex::new(State { people, ..State::default() });
+        Simulator(Arc::new(Inner { token, facts_question, data_question, state }))
     }
 
     pub fn router(&self) -> Router {
@@ -120,12 +126,36 @@ impl Simulator {
         self.state().instruction = how.into();
     }
 
+    /// From now on; what was known of the same persons is forgotten.
+    pub fn know(&self, people: People) {
+        self.state().people.learn(people);
+    }
+
     pub fn seen(&self) -> Seen {
         self.state().seen.clone()
     }
 
+    /// What case data was asked for in one trace, a request at a time.
+    pub fn asked_in(&self, trace_id: &str) -> Vec<Vec<Category>> {
+        let state = self.state();
+        let ours = state.asked.iter().filter(|(traceparent, _)| traceparent.contains(trace_id));
+        ours.map(|(_, categories)| categories.clone()).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn facts(&self, persons: &[Value], with_case_data: bool) -> Vec<Value> {
+        let people = &self.state().people;
+        let answers = persons.iter().map(|numbers| {
+            let mut facts = people.facts(numbers);
+            if with_case_data {
+                facts["gegevens"] = people.case_data(numbers, |_| true).into();
+            }
+            facts
+        });
+        answers.collect()
     }
 
     /// The behaviour for this request.
@@ -150,10 +180,10 @@ impl Simulator {
         json::parse(body).ok().filter(|question| schema.is_valid(question)).ok_or(StatusCode::BAD_REQUEST)
     }
 
-    fn note(&self, headers: &HeaderMap, note: impl FnOnce(&mut Seen)) {
-        let seen = &mut self.state().seen;
-        seen.traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        note(seen);
+    fn note(&self, headers: &HeaderMap, note: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        state.seen.traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        note(&mut state);
     }
 }
 
@@ -167,21 +197,14 @@ async fn facts(Extract(simulator): Extract<Simulator>, headers: HeaderMap, body:
         Ok(question) => question,
         Err(status) => return status.into_response(),
     };
-    let people = &simulator.0.people;
     let persons = question["personen"].as_array().map(Vec::as_slice).unwrap_or_default();
-    simulator.note(&headers, |seen| {
+    simulator.note(&headers, |State { seen, .. }| {
         seen.facts_requests += 1;
         seen.persons += persons.len() as u64;
     });
     let behaviour = simulator.take_behaviour();
-    let answers = persons.iter().map(|numbers| {
-        let mut facts = people.facts(numbers);
-        if behaviour == Behaviour::Unasked {
-            facts["gegevens"] = people.case_data(numbers, |_| true).into();
-        }
-        facts
-    });
-    behaviour.answer(json!({ "antwoorden": answers.collect::<Vec<_>>() }), "/antwoorden").await
+    let answers = simulator.facts(persons, behaviour == Behaviour::Unasked);
+    behaviour.answer(json!({ "antwoorden": answers }), "/antwoorden").await
 }
 
 async fn case_data(Extract(simulator): Extract<Simulator>, headers: HeaderMap, body: Bytes) -> Response {
@@ -190,13 +213,15 @@ async fn case_data(Extract(simulator): Extract<Simulator>, headers: HeaderMap, b
         Err(status) => return status.into_response(),
     };
     let categories = Vec::<Category>::deserialize(&question["categorieen"]).unwrap_or_default();
-    simulator.note(&headers, |seen| {
+    simulator.note(&headers, |State { seen, asked, .. }| {
         seen.data_requests += 1;
         seen.categories.clone_from(&categories);
+        asked.truncate(KEPT_REQUESTS - 1);
+        asked.push_front((seen.traceparent.clone().unwrap_or_default(), categories.clone()));
     });
     let behaviour = simulator.take_behaviour();
     let asked = |category: Category| behaviour == Behaviour::Unasked || categories.contains(&category);
-    let data = simulator.0.people.case_data(&question["persoon"], asked);
+    let data = simulator.state().people.case_data(&question["persoon"], asked);
     behaviour.answer(json!({ "gegevens": data }), "/gegevens").await
 }
 

@@ -26,8 +26,8 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    behaviour: Behaviour,
-    times: Option<u32>,
+    /// Per path; under the empty one for all that are not there.
+    behaviours: HashMap<String, (Behaviour, Option<u32>)>,
     received: Vec<Received>,
     by_id: HashMap<String, usize>,
 }
@@ -53,6 +53,8 @@ pub enum Behaviour {
         status: StatusCode,
         retry_after: Option<String>,
     },
+    /// Takes it, and its answer gets lost on the way.
+    TakeUnheard,
     /// Never answers.
     Hang,
 }
@@ -70,8 +72,12 @@ impl Recipient {
 
     /// How to behave, and for how many requests; for good where `times` is `None`.
     pub fn behave(&self, behaviour: Behaviour, times: Option<u32>) {
-        let mut state = self.state();
-        (state.behaviour, state.times) = (behaviour, times);
+        self.behave_at("", behaviour, times);
+    }
+
+    /// The same for one path only, which then does not follow [`Recipient::behave`] any more.
+    pub fn behave_at(&self, path: &str, behaviour: Behaviour, times: Option<u32>) {
+        self.state().behaviours.insert(path.to_owned(), (behaviour, times));
     }
 
     /// In the order in which they came in.
@@ -90,14 +96,16 @@ impl Recipient {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_behaviour(&self) -> Behaviour {
-        let mut state = self.state();
-        match state.times {
-            Some(0) => return Behaviour::Take,
-            Some(times) => state.times = Some(times - 1),
-            None => {}
+    fn take_behaviour(&self, path: &str) -> Behaviour {
+        let behaviours = &mut self.state().behaviours;
+        let place = if behaviours.contains_key(path) { path } else { "" };
+        match behaviours.get_mut(place) {
+            None | Some((_, Some(0))) => Behaviour::Take,
+            Some((behaviour, times)) => {
+                *times = times.map(|times| times - 1);
+                behaviour.clone()
+            }
         }
-        state.behaviour.clone()
     }
 
     /// Takes an event once: again the same is fine, another one under the same key is not.
@@ -120,8 +128,9 @@ impl Recipient {
 }
 
 async fn take(Extract(recipient): Extract<Recipient>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    match recipient.take_behaviour() {
-        Behaviour::Take => {}
+    let behaviour = recipient.take_behaviour(uri.path());
+    match behaviour {
+        Behaviour::Take | Behaviour::TakeUnheard => {}
         Behaviour::Answer { status, retry_after: None } => return status.into_response(),
         Behaviour::Answer { status, retry_after: Some(after) } => {
             return (status, [(header::RETRY_AFTER, after)]).into_response();
@@ -129,7 +138,10 @@ async fn take(Extract(recipient): Extract<Recipient>, uri: Uri, headers: HeaderM
         Behaviour::Hang => std::future::pending().await,
     }
     match read(uri.path(), &headers, &body) {
-        Ok(event) => recipient.store(event).into_response(),
+        Ok(event) => match (recipient.store(event), behaviour) {
+            (_, Behaviour::TakeUnheard) => StatusCode::GATEWAY_TIMEOUT.into_response(),
+            (status, _) => status.into_response(),
+        },
         Err(hint) => (StatusCode::BAD_REQUEST, hint).into_response(),
     }
 }

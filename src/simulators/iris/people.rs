@@ -89,6 +89,12 @@ impl People {
         if findings.is_empty() { Ok(people) } else { Err(findings) }
     }
 
+    pub(super) fn learn(&mut self, newer: People) {
+        let known = self.all.len();
+        self.all.extend(newer.all);
+        self.by_number.extend(newer.by_number.into_iter().map(|(number, index)| (number, known + index)));
+    }
+
     fn find(&self, numbers: &Value) -> Option<&Person> {
         let found = ["bsn", "skn"].iter().find_map(|name| self.by_number.get(&key(name, numbers[name].as_str()?)));
         found.and_then(|index| self.all.get(*index))

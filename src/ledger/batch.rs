@@ -1,0 +1,76 @@
+//! One batch in one transaction: all of it, or nothing.
+
+use super::command::Command;
+use super::stored::Result;
+use super::work::{Answer, Work};
+use super::{Accepted, Error, MessageKey, read};
+use sqlx::{Connection, SqliteConnection};
+
+/// What the callers are to be told, once this returns. If it fails, nothing was done.
+pub(super) async fn run(connection: &mut SqliteConnection, commands: Vec<Command>) -> Result<Vec<Answer>> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut answers = Vec::with_capacity(commands.len());
+    let (claims, changes): (Vec<_>, Vec<_>) = commands.into_iter().partition(Command::is_claim);
+    if !changes.is_empty() {
+        let mut work = Work::load(&mut transaction, &changes).await?;
+        let made: Vec<Answer> = changes.into_iter().filter_map(|command| work.apply(command)).collect();
+        work.save(&mut transaction).await?;
+        for answer in made {
+            answers.push(with_receipts(&mut transaction, answer).await?);
+        }
+    }
+    // Last, so that they see what the batch did.
+    for command in claims {
+        answers.extend(claim(&mut transaction, command).await?);
+    }
+    transaction.commit().await?;
+    Ok(answers)
+}
+
+/// Whoever held something is gone: it is due, or it ends.
+pub(super) async fn release(connection: &mut SqliteConnection, now: i64) -> Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut work = Work::leased(&mut transaction).await?;
+    work.rows.values_mut().for_each(|row| row.progress.release(now));
+    work.save(&mut transaction).await?;
+    sqlx::query("UPDATE delivery SET receipt_at = finished_at WHERE receipt_at IS NOT NULL")
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
+}
+
+async fn claim(connection: &mut SqliteConnection, command: Command) -> Result<Option<Answer>> {
+    match command {
+        Command::ClaimDue { now, limit, lease, reply } => {
+            let mut work = Work::due(connection, now, limit).await?;
+            let claimed =
+                work.rows.values_mut().filter_map(|row| row.progress.claim(now, lease).is_ok().then_some(row.key));
+            let claimed = claimed.collect();
+            work.save(connection).await?;
+            Ok(Some(Answer::known(reply, Ok(read::due(connection, claimed).await?))))
+        }
+        Command::ClaimReceipts { now, limit, lease, reply } => {
+            let mut work = Work::receipts_due(connection, now, limit).await?;
+            let claimed = work.rows.keys().copied().collect();
+            work.rows.values_mut().for_each(|row| row.progress.receipt_at = Some(now.saturating_add(lease)));
+            work.save(connection).await?;
+            Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A receipt that there was already is given as it was.
+async fn with_receipts(connection: &mut SqliteConnection, answer: Answer) -> Result<Answer> {
+    Ok(match answer {
+        Answer::Known(_) => answer,
+        Answer::Duplicate { message, first, last, reply } => {
+            let receipts = read::receipts_between(connection, first, last).await?;
+            Answer::known(reply, Ok(Accepted::Duplicate { message: MessageKey(message), receipts }))
+        }
+        Answer::Receipt { delivery, reply } => {
+            let receipt = read::receipts_between(connection, delivery, delivery).await?.pop();
+            Answer::known(reply, receipt.ok_or(Error::NoSuchRow))
+        }
+    })
+}

@@ -1,0 +1,79 @@
+//! What the writer is asked to do, each with the way back. Values are put in their stored form here, by the
+//! caller, so that the one writer has less to do.
+
+use super::stored::json;
+use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State};
+use crate::outcome::Outcome;
+use crate::receipt::SignedReceipt;
+use tokio::sync::oneshot;
+
+/// Never answered means [`Error::Unavailable`]: the batch was not committed.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+pub(super) enum Command {
+    Accept(Box<Accept>, Reply<Accepted>),
+    Settle { delivery: DeliveryKey, settlement: Settlement, at: i64, reply: Reply<DueReceipt> },
+    Retry { delivery: DeliveryKey, attempts: u32, next: i64, reason: String, at: i64, reply: Reply<Retry> },
+    Change { delivery: DeliveryKey, change: Change, at: i64, reply: Reply<()> },
+    ClaimDue { now: i64, limit: usize, lease: i64, reply: Reply<Vec<Due>> },
+    ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
+    Close(oneshot::Sender<()>),
+}
+
+impl Command {
+    /// Looks for rows, instead of naming one.
+    pub fn is_claim(&self) -> bool {
+        matches!(self, Command::ClaimDue { .. } | Command::ClaimReceipts { .. })
+    }
+}
+
+/// A change that ends with a receipt.
+pub(super) enum Settlement {
+    Finish { outcome: Outcome, reason: Option<String>, receipt: SignedReceipt },
+    Attach(SignedReceipt),
+}
+
+pub(super) enum Change {
+    Wait { outcome: Outcome, reason: String, due_at: Option<i64> },
+    MakeReady { outgoing: Outgoing, decision: String },
+    NotAddressed,
+    ReceiptSent,
+    ReceiptRetry { attempts: u32, next: i64 },
+    Replay { who: String, why: String },
+    Discard { who: String, why: String },
+}
+
+pub(super) struct Accept {
+    pub identity: [u8; 16],
+    pub message: NewMessage,
+    pub message_ref: String,
+    /// Of each delivery: its decision, and its reason where it has one.
+    pub texts: Vec<(String, Option<String>)>,
+}
+
+impl Accept {
+    pub fn new(message: NewMessage) -> Accept {
+        let texts = message.deliveries.iter().map(|delivery| {
+            let reason = match &delivery.state {
+                State::Ready(_) => None,
+                State::Waiting { reason, .. } | State::Final { reason, .. } => Some(json(reason)),
+            };
+            (json(&delivery.decision), reason)
+        });
+        let texts = texts.collect();
+        Accept { identity: identity(&message), message_ref: json(&message.message_ref), texts, message }
+    }
+}
+
+/// Half a SHA-256 is enough to tell messages apart, and keeps the index small.
+fn identity(message: &NewMessage) -> [u8; 16] {
+    let digest = message.conflict.then_some(message.digest.as_slice()).unwrap_or_default();
+    let mut whole = Vec::with_capacity(96 + message.source.len() + message.id.len());
+    for part in [message.source.as_bytes(), message.id.as_bytes(), digest] {
+        whole.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        whole.extend_from_slice(part);
+    }
+    let mut identity = [0; 16];
+    identity.copy_from_slice(&crate::envelope::digest(&whole)[..16]);
+    identity
+}

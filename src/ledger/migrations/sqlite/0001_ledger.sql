@@ -1,0 +1,100 @@
+-- Times are microseconds since 1970. What is large and leaves again (`raw`, `pending`) or never changes (`receipt`)
+-- lies apart from `delivery`, whose rows are rewritten at every step.
+
+CREATE TABLE message (
+    key INTEGER PRIMARY KEY,
+    -- Digest of source and id; of a message in conflict with an earlier one, also of its content.
+    identity BLOB NOT NULL,
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    conflict INTEGER NOT NULL,
+    kind TEXT,
+    sender TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    traceparent TEXT,
+    series BLOB,
+    sequence INTEGER,
+    message_ref TEXT NOT NULL,
+    policy_version TEXT NOT NULL,
+    mapping_version TEXT NOT NULL,
+    -- A message's deliveries have consecutive keys, so that no index is needed to find them.
+    first_delivery INTEGER NOT NULL,
+    last_delivery INTEGER NOT NULL,
+    -- The message as it came in lies in `raw` until every delivery is final.
+    keeps_raw INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX message_identity ON message (identity);
+
+CREATE TABLE raw (
+    message INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE delivery (
+    key INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL,
+    idempotency_key BLOB NOT NULL,
+    recipient TEXT,
+    role TEXT,
+    volatile INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL,
+    -- When it is taken up; of what is leased, when the lease ends. NULL: not by itself.
+    due_at INTEGER,
+    leased INTEGER NOT NULL,
+    -- It was ready to be sent once, so an attempt may have reached the recipient.
+    tried INTEGER NOT NULL,
+    -- The outcome with which it ends once whoever holds it reports.
+    ending TEXT,
+    changed_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    -- Of the message, as long as this is not final.
+    series BLOB,
+    receipted INTEGER NOT NULL,
+    -- When the receipt is sent (again). NULL: it was sent, or there is none.
+    receipt_at INTEGER,
+    receipt_attempts INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX delivery_unfinished ON delivery (due_at) WHERE finished_at IS NULL;
+CREATE INDEX delivery_series ON delivery (series) WHERE series IS NOT NULL;
+CREATE INDEX delivery_owing ON delivery (finished_at) WHERE finished_at IS NOT NULL AND receipted = 0;
+CREATE INDEX delivery_receipt ON delivery (receipt_at) WHERE receipt_at IS NOT NULL;
+
+-- What is needed until there is a receipt: what policy said, and the bytes for the recipient as long as they may
+-- have to be sent. The receipt then says what policy said.
+CREATE TABLE pending (
+    delivery INTEGER PRIMARY KEY,
+    decision TEXT NOT NULL,
+    kind TEXT,
+    content_type TEXT,
+    digest TEXT,
+    body BLOB
+) STRICT;
+
+CREATE TABLE receipt (
+    delivery INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    jws TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX receipt_id ON receipt (id);
+
+-- The highest sequence that was recorded of each series.
+CREATE TABLE series (
+    key BLOB PRIMARY KEY,
+    sequence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What persons did, and why.
+CREATE TABLE action (
+    key INTEGER PRIMARY KEY,
+    delivery INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    what TEXT NOT NULL,
+    why TEXT NOT NULL
+) STRICT;

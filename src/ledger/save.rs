@@ -1,0 +1,193 @@
+//! Writes what [`Work`] became, each table in as few statements as there are rows for. No rules in here.
+
+use super::Outgoing;
+use super::command::Accept;
+use super::rows::{Statement, Values, put_one};
+use super::stored::Result;
+use super::work::{Action, DeliveryRow, MessageRow, Pending, Row, Work, Written};
+use crate::outcome::Outcome;
+use crate::party::{PartyId, Role};
+use crate::receipt::SignedReceipt;
+use sqlx::SqliteConnection;
+
+const NEW_MESSAGE: Statement = Statement {
+    head: "INSERT INTO message (key, identity, source, id, digest, conflict, kind, sender, received_at, traceparent, \
+           series, sequence, message_ref, policy_version, mapping_version, first_delivery, last_delivery, keeps_raw) \
+           SELECT * FROM",
+    columns: 18,
+    tail: GIVEN,
+};
+const NEW_RAW: Statement =
+    Statement { head: "INSERT INTO raw (message, content) SELECT * FROM", columns: 2, tail: GIVEN };
+const NEW_DELIVERY: Statement = Statement {
+    head: "INSERT INTO delivery (key, message, idempotency_key, recipient, role, volatile, outcome, reason, attempts, \
+           due_at, leased, tried, ending, changed_at, finished_at, series, receipted, receipt_at, receipt_attempts) \
+           SELECT * FROM",
+    columns: 19,
+    tail: GIVEN,
+};
+const CHANGED_DELIVERY: Statement = Statement {
+    head: "UPDATE delivery SET outcome = v.column2, reason = v.column3, attempts = v.column4, due_at = v.column5, \
+           leased = v.column6, tried = v.column7, ending = v.column8, changed_at = v.column9, \
+           finished_at = v.column10, series = v.column11, receipted = v.column12, receipt_at = v.column13, \
+           receipt_attempts = v.column14 FROM",
+    columns: 14,
+    tail: "AS v WHERE delivery.key = v.column1",
+};
+const PENDING: Statement = Statement {
+    head: "INSERT INTO pending (delivery, decision, kind, content_type, digest, body) SELECT * FROM",
+    columns: 6,
+    tail: "AS v WHERE v.column1 IS NOT NULL ON CONFLICT (delivery) DO UPDATE SET decision = excluded.decision, \
+           kind = excluded.kind, content_type = excluded.content_type, digest = excluded.digest, body = excluded.body",
+};
+const STRIP_PENDING: Statement = Statement {
+    head: "UPDATE pending SET kind = NULL, content_type = NULL, digest = NULL, body = NULL WHERE delivery IN",
+    columns: 1,
+    tail: "",
+};
+const NEW_RECEIPT: Statement =
+    Statement { head: "INSERT INTO receipt (delivery, id, jws) SELECT * FROM", columns: 3, tail: GIVEN };
+const HIGHEST: Statement = Statement {
+    head: "INSERT INTO series (key, sequence) SELECT * FROM",
+    columns: 2,
+    tail: "AS v WHERE v.column1 IS NOT NULL ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence",
+};
+const NEW_ACTION: Statement =
+    Statement { head: "INSERT INTO action (delivery, at, who, what, why) SELECT * FROM", columns: 5, tail: GIVEN };
+const NO_PENDING: Statement = Statement { head: "DELETE FROM pending WHERE delivery IN", columns: 1, tail: "" };
+const NO_DELIVERY: Statement = Statement { head: "DELETE FROM delivery WHERE key IN", columns: 1, tail: "" };
+const NO_RAW: Statement = Statement {
+    head: "DELETE FROM raw WHERE message IN",
+    columns: 1,
+    tail: "AND NOT EXISTS (SELECT 1 FROM message AS m JOIN delivery AS d \
+           ON d.key BETWEEN m.first_delivery AND m.last_delivery \
+           WHERE m.key = raw.message AND d.finished_at IS NULL)",
+};
+const GIVEN: &str = "AS v WHERE v.column1 IS NOT NULL";
+
+impl Work {
+    pub async fn save(mut self, connection: &mut SqliteConnection) -> Result<()> {
+        let over = self.end_payloads();
+        let mut new = Vec::with_capacity(self.written.deliveries.len());
+        for delivery in std::mem::take(&mut self.written.deliveries) {
+            new.extend(self.rows.remove(&delivery.key).map(|row| (delivery, row)));
+        }
+        let mut changed: Vec<Row> = self.rows.into_values().filter(Row::is_changed).collect();
+        changed.sort_unstable_by_key(|row| row.key);
+        CHANGED_DELIVERY
+            .execute(connection, changed, |row, values| {
+                values.put(row.key);
+                put_progress(row, values);
+            })
+            .await?;
+        NEW_DELIVERY.execute(connection, new, put_delivery).await?;
+        self.written.save(connection).await?;
+        NO_RAW.execute(connection, over, put_one).await
+    }
+
+    /// Drops what nothing needs any more. Gives the messages that may be over.
+    fn end_payloads(&mut self) -> Vec<i64> {
+        let mut over: Vec<i64> = Vec::new();
+        for row in self.rows.values().filter(|row| row.ended()) {
+            over.extend(row.keeps_raw.then_some(row.message));
+            self.written.strip(row.key);
+        }
+        for row in &self.written.removed {
+            over.extend(row.keeps_raw.then_some(row.message));
+            self.written.pending.insert(row.key, Pending::Drop);
+        }
+        for (key, _) in &self.written.receipts {
+            self.written.pending.insert(*key, Pending::Drop);
+        }
+        over.sort_unstable();
+        over.dedup();
+        over
+    }
+}
+
+impl Written {
+    async fn save(mut self, connection: &mut SqliteConnection) -> Result<()> {
+        let (mut kept, mut stripped, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
+        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        pending.sort_unstable_by_key(|(key, _)| *key);
+        for (key, pending) in pending {
+            match pending {
+                Pending::Keep { decision, outgoing } => kept.push((key, decision, outgoing)),
+                Pending::Strip => stripped.push(key),
+                Pending::Drop => dropped.push(key),
+            }
+        }
+        // First what goes, so that what comes takes its place: a page is then written once, not twice.
+        NO_PENDING.execute(connection, dropped, put_one).await?;
+        STRIP_PENDING.execute(connection, stripped, put_one).await?;
+        PENDING.execute(connection, kept, put_pending).await?;
+        save_messages(connection, self.messages).await?;
+        NEW_RECEIPT.execute(connection, self.receipts, put_receipt).await?;
+        HIGHEST.execute(connection, self.series.into_iter().collect(), put_highest).await?;
+        NEW_ACTION.execute(connection, self.actions, put_action).await?;
+        let removed = self.removed.into_iter().map(|row| row.key).collect();
+        NO_DELIVERY.execute(connection, removed, put_one).await
+    }
+}
+
+async fn save_messages(connection: &mut SqliteConnection, mut messages: Vec<MessageRow>) -> Result<()> {
+    let kept = messages.iter_mut().filter(|row| row.keeps_raw);
+    let raw = kept.map(|row| (row.key, std::mem::take(&mut row.accept.message.raw).into_personal_data())).collect();
+    NEW_MESSAGE.execute(connection, messages, put_message).await?;
+    NEW_RAW
+        .execute(connection, raw, |(message, content): (i64, Vec<u8>), values| {
+            values.put(message).put(content);
+        })
+        .await
+}
+
+fn put_message(row: MessageRow, values: &mut Values) {
+    let Accept { identity, message, message_ref, .. } = *row.accept;
+    values.put(row.key).put(identity.to_vec()).put(message.source).put(message.id).put(message.digest.to_vec());
+    values.put(message.conflict).put(message.kind).put(message.sender.as_str());
+    values.put(message.received_at.as_microsecond()).put(message.traceparent);
+    values.put(message.order.map(|order| order.key.to_vec())).put(message.order.map(|order| order.sequence));
+    values.put(message_ref).put(message.policy_version).put(message.mapping_version);
+    values.put(row.first).put(row.last).put(row.keeps_raw);
+}
+
+fn put_delivery((delivery, row): (DeliveryRow, Row), values: &mut Values) {
+    let (party, role) = delivery.recipient.unzip();
+    values.put(row.key).put(row.message).put(delivery.idempotency_key.into_bytes().to_vec());
+    values.put(party.as_ref().map(PartyId::as_str)).put(role.as_ref().map(Role::as_str)).put(row.volatile);
+    put_progress(row, values);
+}
+
+/// In the order in which both statements on `delivery` name the columns.
+fn put_progress(row: Row, values: &mut Values) {
+    let progress = row.progress;
+    let series = row.order.filter(|_| !progress.is_final()).map(|order| order.key.to_vec());
+    values.put(progress.outcome.as_str()).put(progress.reason).put(i64::from(progress.attempts));
+    values.put(progress.due_at).put(progress.leased).put(progress.tried);
+    values.put(progress.ending.map(Outcome::as_str)).put(progress.changed_at).put(progress.finished_at);
+    values.put(series).put(progress.receipted).put(progress.receipt_at).put(i64::from(progress.receipt_attempts));
+}
+
+fn put_pending((key, decision, outgoing): (i64, String, Option<Outgoing>), values: &mut Values) {
+    values.put(key).put(decision);
+    match outgoing {
+        Some(outgoing) => {
+            values.put(outgoing.kind).put(outgoing.content_type).put(outgoing.digest);
+            values.put(outgoing.body.into_personal_data());
+        }
+        None => (0..4).for_each(|_| _ = values.put(None::<i64>)),
+    }
+}
+
+fn put_receipt((key, receipt): (i64, SignedReceipt), values: &mut Values) {
+    let (id, jws) = receipt.into_parts();
+    values.put(key).put(id.into_bytes().to_vec()).put(jws);
+}
+
+fn put_highest((key, sequence): ([u8; 32], i64), values: &mut Values) {
+    values.put(key.to_vec()).put(sequence);
+}
+
+fn put_action(action: Action, values: &mut Values) {
+    values.put(action.delivery).put(action.at).put(action.who).put(action.what).put(action.why);
+}

@@ -1,0 +1,116 @@
+//! The one task that writes. It takes as many commands as there are, does them in one transaction, and answers
+//! once that is durable; meanwhile the next batch collects by itself.
+
+use super::batch;
+use super::command::Command;
+use super::file::File;
+use super::stored::Result;
+use super::work::Answer;
+use sqlx::{Connection, SqliteConnection};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
+const QUIET: Duration = Duration::from_secs(1);
+
+pub(super) struct Writer {
+    pub file: File,
+    /// `None` after an error: what state it was left in is not worth finding out.
+    pub connection: Option<SqliteConnection>,
+    pub commands: mpsc::Receiver<Command>,
+    pub max_batch: NonZeroUsize,
+    /// Since when there is something in the write-ahead log.
+    pub changed: Option<Instant>,
+}
+
+impl Writer {
+    pub async fn run(mut self) {
+        let mut closing = None;
+        loop {
+            let mut batch = Vec::new();
+            let received = self.commands.recv_many(&mut batch, self.max_batch.get());
+            if let Ok(0) = tokio::time::timeout(QUIET, received).await {
+                break;
+            }
+            closing = closing.or(self.stop(&mut batch));
+            if !batch.is_empty() {
+                self.write(batch).await;
+            }
+            self.tidy().await;
+        }
+        if let Some(connection) = self.connection.take() {
+            // The last connection to go copies the log into the file.
+            log_failure(connection.close().await);
+        }
+        if let Some(closed) = closing {
+            let _ = closed.send(());
+        }
+    }
+
+    /// When asked to close, takes nothing new; what is queued is still done.
+    fn stop(&mut self, batch: &mut Vec<Command>) -> Option<oneshot::Sender<()>> {
+        let place = batch.iter().position(|command| matches!(command, Command::Close(_)))?;
+        self.commands.close();
+        match batch.remove(place) {
+            Command::Close(closed) => Some(closed),
+            _ => None,
+        }
+    }
+
+    /// Where this fails, nobody is answered, which says that nothing was done.
+    async fn write(&mut self, batch: Vec<Command>) {
+        let changes = batch.iter().any(|command| !command.is_claim());
+        match self.try_write(batch).await {
+            Ok(answers) => {
+                if changes {
+                    self.changed = Some(Instant::now());
+                }
+                answers.into_iter().for_each(Answer::give);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a batch was not written");
+                self.abandon().await;
+            }
+        }
+    }
+
+    async fn try_write(&mut self, batch: Vec<Command>) -> Result<Vec<Answer>> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(self.file.writer().await?),
+        };
+        batch::run(connection, batch).await
+    }
+
+    async fn tidy(&mut self) {
+        if !self.changed.is_some_and(|changed| changed.elapsed() >= QUIET) {
+            return;
+        }
+        let Some(connection) = &mut self.connection else { return };
+        let emptied = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
+        match emptied {
+            Ok(0) => self.changed = None,
+            // Somebody reads from it; another time.
+            Ok(_) => self.changed = Some(Instant::now()),
+            Err(error) => {
+                log_failure::<()>(Err(error));
+                self.changed = Some(Instant::now());
+                self.abandon().await;
+            }
+        }
+    }
+
+    async fn abandon(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            log_failure(connection.close_hard().await);
+        }
+    }
+}
+
+fn log_failure<T>(result: Result<T>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "the ledger's connection");
+    }
+}
