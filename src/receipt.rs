@@ -68,10 +68,10 @@ impl Decision {
             self.notes.push("an attempt that failed may have reached the recipient".to_owned());
             return self;
         }
-        let unsent = self.shared.drain(..).map(|shared| Withheld {
-            category: shared.category,
-            reason: "it was not sent".to_owned(),
-        });
+        let unsent = self
+            .shared
+            .drain(..)
+            .map(|shared| Withheld { category: shared.category, reason: "it was not sent".to_owned() });
         self.withheld.extend(unsent);
         self.withheld.sort_by_key(|withheld| withheld.category);
         self
