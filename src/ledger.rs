@@ -26,6 +26,8 @@ use sqlx::{Sqlite, SqliteConnection};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use writer::Writer;
@@ -218,6 +220,7 @@ pub enum Error {
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
     readers: SqlitePool,
+    writable: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -241,12 +244,16 @@ impl Ledger {
     fn start(file: File, connection: SqliteConnection, max_batch: NonZeroUsize) -> Ledger {
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
         let readers = file.readers();
-        tokio::spawn(Writer { file, connection: Some(connection), commands, max_batch, changed: None }.run());
-        Ledger { commands: sender, readers }
+        let writable = Arc::new(AtomicBool::new(true));
+        let (connection, changed) = (Some(connection), None);
+        let writer = Writer { file, connection, commands, max_batch, changed, writable: writable.clone() };
+        tokio::spawn(writer.run());
+        Ledger { commands: sender, readers, writable }
     }
 
+    /// As far as the last write tells.
     pub fn is_writable(&self) -> bool {
-        !self.commands.is_closed()
+        !self.commands.is_closed() && self.writable.load(Ordering::Relaxed)
     }
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {

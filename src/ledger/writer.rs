@@ -8,6 +8,8 @@ use super::stored::Result;
 use super::work::Answer;
 use sqlx::{Connection, SqliteConnection};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -23,6 +25,8 @@ pub(super) struct Writer {
     pub max_batch: NonZeroUsize,
     /// Since when there is something in the write-ahead log.
     pub changed: Option<Instant>,
+    /// False from a write that failed until one that does not.
+    pub writable: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -37,6 +41,9 @@ impl Writer {
             closing = closing.or(self.stop(&mut batch));
             if !batch.is_empty() {
                 self.write(batch).await;
+            }
+            if !self.writable.load(Ordering::Relaxed) {
+                self.look_for_room().await;
             }
             self.tidy().await;
         }
@@ -71,17 +78,33 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "a batch was not written");
+                self.writable.store(false, Ordering::Relaxed);
                 self.abandon().await;
             }
         }
     }
 
+    /// A batch without a change also succeeds on a full disk, so that it says nothing.
+    async fn look_for_room(&mut self) {
+        match self.try_touch().await {
+            Ok(()) => self.writable.store(true, Ordering::Relaxed),
+            Err(_) => self.abandon().await,
+        }
+    }
+
+    async fn try_touch(&mut self) -> Result<()> {
+        super::file::touch(self.connection().await?).await
+    }
+
     async fn try_write(&mut self, batch: Vec<Command>) -> Result<Vec<Answer>> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            None => self.connection.insert(self.file.writer().await?),
-        };
-        batch::run(connection, batch).await
+        batch::run(self.connection().await?, batch).await
+    }
+
+    async fn connection(&mut self) -> Result<&mut SqliteConnection> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            none => Ok(none.insert(self.file.writer().await?)),
+        }
     }
 
     async fn tidy(&mut self) {
