@@ -28,6 +28,8 @@ use sqlx::{Sqlite, SqliteConnection};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -224,6 +226,7 @@ pub enum Error {
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
     readers: SqlitePool,
+    writable: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -256,12 +259,20 @@ impl Ledger {
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
         let readers = file.readers();
         let memory = Memory::default();
-        let writer = Writer { file, connection: Some(connection), memory, commands, max_batch, quiet, changed: None };
+        let writable = Arc::new(AtomicBool::new(true));
+        let connection = Some(connection);
+        let shared = writable.clone();
+        let writer = Writer { file, connection, memory, commands, max_batch, quiet, changed: None, writable: shared };
         writer.start().map_err(|error| {
             tracing::error!(%error, "the ledger cannot be started");
             Error::Unavailable
         })?;
-        Ok(Ledger { commands: sender, readers })
+        Ok(Ledger { commands: sender, readers, writable })
+    }
+
+    /// As far as the last write tells.
+    pub fn is_writable(&self) -> bool {
+        !self.commands.is_closed() && self.writable.load(Ordering::Relaxed)
     }
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {

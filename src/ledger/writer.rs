@@ -9,6 +9,8 @@ use super::stored::Result;
 use super::work::Answer;
 use sqlx::{Connection, SqliteConnection};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +25,8 @@ pub(super) struct Writer {
     pub quiet: Duration,
     /// Since when there is something in the write-ahead log.
     pub changed: Option<Instant>,
+    /// False from a write that failed until one that does not.
+    pub writable: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -38,7 +42,12 @@ impl Writer {
         let mut batch = Vec::new();
         while self.commands.recv_many(&mut batch, self.max_batch.get()).await > 0 {
             closing = closing.or(self.stop(&mut batch));
-            self.write(std::mem::take(&mut batch)).await;
+            if !batch.is_empty() {
+                self.write(std::mem::take(&mut batch)).await;
+            }
+            if !self.writable.load(Ordering::Relaxed) {
+                self.look_for_room().await;
+            }
             self.tidy().await;
         }
         if let Some(connection) = self.connection.take() {
@@ -72,15 +81,32 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "a batch was not written");
+                self.writable.store(false, Ordering::Relaxed);
                 self.abandon().await;
             }
         }
     }
 
+    /// A batch without a change also succeeds on a full disk, so that it says nothing.
+    async fn look_for_room(&mut self) {
+        match self.try_touch().await {
+            Ok(()) => self.writable.store(true, Ordering::Relaxed),
+            Err(_) => self.abandon().await,
+        }
+    }
+
+    async fn try_touch(&mut self) -> Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.file.writer().await?),
+        };
+        super::file::touch(connection).await
+    }
+
     async fn try_write(&mut self, batch: Vec<Command>) -> Result<Vec<Answer>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => self.connection.insert(self.file.writer().await?),
+            none => none.insert(self.file.writer().await?),
         };
         batch::run(connection, &mut self.memory, batch).await
     }
