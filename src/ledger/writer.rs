@@ -113,7 +113,7 @@ impl Writer {
 
     /// The gateway looks for what is due twice a second, so that this is done in time without a clock of its own.
     async fn tidy(&mut self) {
-        if !self.changed.is_some_and(|changed| changed.elapsed() >= self.quiet) {
+        if self.changed.is_none_or(|changed| changed.elapsed() < self.quiet) {
             return;
         }
         let Some(connection) = &mut self.connection else { return };
