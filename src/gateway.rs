@@ -22,13 +22,13 @@ use jiff::Timestamp;
 use series::Series;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 /// What every task shares.
-pub struct Gateway {
+pub(crate) struct Gateway {
     pipeline: Arc<Pipeline>,
     ledger: Ledger,
     signer: Signer,
@@ -40,9 +40,9 @@ pub struct Gateway {
     metrics: Metrics,
     /// Messages worked on at once; overload slows intake, never memory.
     in_flight: Arc<Semaphore>,
+    /// Receipts on their way at once.
+    receipts_in_flight: Arc<Semaphore>,
     series: Series,
-    /// Something in the ledger may be due.
-    due: Notify,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }

@@ -22,7 +22,8 @@ use tokio::sync::Mutex;
 const KIND: &str = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
 const TEMPLATE: &str = include_str!("../../tests/fixtures/invrijheidstelling.xml");
 const DJI: &str = "dji";
-const GEMEENTE: &str = "gemeente:0363";
+/// Takes JSON off a queue.
+const GEMEENTE: &str = "gemeente:0606";
 
 /// What one round gave.
 struct Round {
@@ -38,7 +39,6 @@ async fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut options = Options::new(root, home.path().join("world"), env!("CARGO_BIN_EXE_ketenpoort"));
     options.config = "telemetry = { sample_ratio = 0.0, log_filter = \"warn\" }".to_owned();
-    options.partners = root.join("benches/end_to_end");
     let mut world = World::start(&options).await.expect("a world");
 
     let (mut relays, mut gateways) = (Vec::new(), Vec::new());
@@ -170,11 +170,14 @@ fn properties(user: &str, source: &str, id: &str) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// Another detention each time, so that none supersedes another.
+/// Another detention each time, so that none supersedes another, of somebody whom IRIS does not know: one recipient.
 fn release(index: usize, round: &str) -> String {
     TEMPLATE
         .replace("DET-2025-118204", &format!("DET-{round}-{index}"))
-        .replace("<Gemeentecode>0344<", "<Gemeentecode>0363<")
+        .replace("<Gemeentecode>0363<", "<Gemeentecode>0606<")
+        .replace("<Gemeentecode>0344<", "<Gemeentecode>0606<")
+        .replace("999993653", "999990007")
+        .replace("2048113", "7700001")
 }
 
 fn party(id: &str) -> ketenpoort::party::PartyId {

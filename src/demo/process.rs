@@ -1,6 +1,6 @@
 //! The gateway as a process of its own: started, killed and stopped as an operator or a crash would.
 
-use super::Error;
+use super::{Error, Note};
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// For questions to the ledger of a gateway that somebody else started.
+    pub fn beside(note: &Note, binary: PathBuf) -> Program {
+        let (config, http) = (note.config.clone(), note.http.clone());
+        Program { binary, config, log: PathBuf::new(), environment: Vec::new(), http }
+    }
+
     /// What `ketenpoort COMMAND --json` answers, with the configuration that the gateway has.
     pub async fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, Error> {
         let output = Command::new(&self.binary)
@@ -87,6 +93,14 @@ impl Process {
 
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Returns once it has ended by itself, which it should not.
+    pub async fn ended(&mut self) -> Error {
+        match self.child.wait().await {
+            Ok(status) => Error::Gateway(format!("it ended with {status}"), tail(&self.log)),
+            Err(error) => error.into(),
+        }
     }
 
     /// As a crash: at once, with nothing said.

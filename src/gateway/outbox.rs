@@ -232,7 +232,6 @@ impl Gateway {
         loop {
             tokio::select! {
                 _ = interval.tick() => {}
-                () = self.due.notified() => {}
                 () = self.stopping.cancelled() => return,
             }
             let now = Timestamp::now();

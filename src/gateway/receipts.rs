@@ -63,7 +63,19 @@ impl Gateway {
         }
     }
 
+    /// Returns once it is on its way. It is safe in the ledger, so whoever made it need not wait for the sender's
+    /// queue; only when too many are on their way does this wait.
     pub(super) async fn send_receipt(self: &Arc<Self>, receipt: DueReceipt) {
+        let Ok(room) = self.receipts_in_flight.clone().acquire_owned().await else { return };
+        let gateway = self.clone();
+        let sending = async move {
+            gateway.send_one(receipt).await;
+            drop(room);
+        };
+        self.tasks.spawn(sending.in_current_span());
+    }
+
+    async fn send_one(&self, receipt: DueReceipt) {
         let Some(party) = self.pipeline.directory.by_id(&receipt.to).filter(|p| !p.users.is_empty()) else {
             // Nobody to send it to; it stays in the ledger and can be had over HTTP.
             let _ = self.until_recorded(|| self.ledger.receipt_sent(receipt.key)).await;

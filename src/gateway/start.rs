@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,8 +89,8 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
+        receipts_in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
         series: Series::default(),
-        due: Notify::new(),
         stopping: stop.clone(),
         tasks: TaskTracker::new(),
     });

@@ -67,7 +67,7 @@ impl Accept {
 
 /// Half a SHA-256 is enough to tell messages apart, and keeps the index small.
 fn identity(message: &NewMessage) -> [u8; 16] {
-    let digest = message.conflict.then_some(message.digest.as_slice()).unwrap_or_default();
+    let digest = if message.conflict { message.digest.as_slice() } else { &[] };
     let mut whole = Vec::with_capacity(96 + message.source.len() + message.id.len());
     for part in [message.source.as_bytes(), message.id.as_bytes(), digest] {
         whole.extend_from_slice(&(part.len() as u64).to_be_bytes());
