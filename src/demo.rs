@@ -34,6 +34,8 @@ pub struct Options {
     pub gateway: PathBuf,
     /// On the broker; no other world may have it.
     pub vhost: String,
+    /// For `deploy/broker.sh`, as where another broker than the usual is wanted.
+    pub broker: Vec<(String, String)>,
     /// Put over the configuration, key by key.
     pub config: String,
     /// Of the gateway.
@@ -51,6 +53,7 @@ impl Options {
             home: home.into(),
             gateway: gateway.into(),
             vhost: format!("ketenpoort-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]),
+            broker: Vec::new(),
             config: String::new(),
             environment: Vec::new(),
             port: None,
@@ -125,7 +128,7 @@ impl World {
     pub async fn start(options: &Options) -> Result<World, Error> {
         let taken = files::take_home(&options.home)?;
         let home = options.home.canonicalize()?;
-        let script = broker::Script::of(&options.root);
+        let script = broker::Script::of(&options.root, &options.broker);
         let admin = script.start().await?;
 
         let iris = iris::Simulator::new(people(&options.root.join("deploy/demo/iris.json"))?, None);

@@ -13,11 +13,14 @@ use std::process::{Command, Output};
 
 /// `deploy/broker.sh`.
 #[derive(Clone, Debug)]
-pub struct Script(PathBuf);
+pub struct Script {
+    path: PathBuf,
+    environment: Vec<(String, String)>,
+}
 
 impl Script {
-    pub fn of(root: &Path) -> Script {
-        Script(root.join("deploy/broker.sh"))
+    pub fn of(root: &Path, environment: &[(String, String)]) -> Script {
+        Script { path: root.join("deploy/broker.sh"), environment: environment.to_vec() }
     }
 
     /// Starts a broker if need be, and answers the URL of its administrator.
@@ -32,8 +35,14 @@ impl Script {
     }
 
     async fn run(&self, arguments: &[&str]) -> Result<String, Error> {
-        let output = tokio::process::Command::new(&self.0).args(arguments).output().await?;
+        let output = tokio::process::Command::from(self.command(arguments)).output().await?;
         self.answer(arguments[0], output)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(arguments).envs(self.environment.iter().cloned());
+        command
     }
 
     fn answer(&self, command: &str, output: Output) -> Result<String, Error> {
@@ -120,6 +129,6 @@ impl Drop for Made {
             self.vhost,
             users.join(",")
         );
-        let _ = Command::new(&self.script.0).arg("ctl").arg("eval").arg(everything).output();
+        let _ = self.script.command(&["ctl", "eval", &everything]).output();
     }
 }

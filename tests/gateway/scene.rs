@@ -278,9 +278,8 @@ impl Arrival {
     }
 
     fn from_queue(received: &Received) -> Arrival {
-        let attribute = |(name, value): (&String, &String)| {
-            Some((name.strip_prefix("cloudEvents_")?.to_owned(), value.clone()))
-        };
+        let attribute =
+            |(name, value): (&String, &String)| Some((name.strip_prefix("cloudEvents_")?.to_owned(), value.clone()));
         let key = received.properties.message_id().as_ref().map_or("", |id| id.as_str());
         Arrival {
             attributes: received.headers.iter().filter_map(attribute).collect(),
