@@ -137,14 +137,13 @@ impl World {
             [Server::start(ANY_PORT, iris.router()).await?, Server::start(ANY_PORT, webhooks.router()).await?];
         let traces = Collector::start(ANY_PORT).await?;
 
-        files::install(&options.root, &home)?;
         files::partners(&options.partners, &home.join("partners"), &options.vhost, servers[1].address())?;
         let directory = Directory::read(&home.join("partners")).map_err(Error::Findings)?;
         let (made, urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
 
         let listen = options.port.map_or_else(free_port, |port| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
         let around =
-            files::Around { broker: &urls.gateway, iris: servers[0].address(), traces: &traces.endpoint(), listen };
+            files::Around { root: &options.root.canonicalize()?, broker: &urls.gateway, iris: servers[0].address(), traces: &traces.endpoint(), listen };
         let note = Note {
             http: format!("http://{listen}"),
             traces: traces.endpoint(),
