@@ -16,7 +16,8 @@ const ISSUER: &str = "urn:nld:oin:00000099000900000003:systeem:ketenpoort";
 
 /// What holds for everything that is delivered, whatever it is: the event around it, and the receipt for it.
 async fn delivered(scene: &Scene, from: &str, event: &Event, recipient: &str, kind: &str) -> (Arrival, Receipt) {
-    let (arrival, receipt) = tokio::join!(scene.arrival(recipient, &event.id), scene.receipt(from, &event.id, recipient));
+    let (arrival, receipt) =
+        tokio::join!(scene.arrival(recipient, &event.id), scene.receipt(from, &event.id, recipient));
     let attribute = |name: &str| arrival.attributes.get(name).map(String::as_str);
     assert_eq!(attribute("specversion"), Some("1.0"));
     assert_eq!(attribute("type"), Some(kind));
@@ -42,12 +43,13 @@ fn about(scene: &Scene, from: &str, event: &Event, receipt: &Receipt) {
     assert_eq!(receipt.issuer, ISSUER);
     assert_eq!(receipt.trace_id.as_deref(), Some(trace_id(event)));
     let versions = (receipt.policy_version.clone(), receipt.mapping_version.clone());
-    assert_eq!(versions, scene.versions());
+    assert_eq!(versions, scene.versions);
 }
 
 /// As in `detentie: re-integratie-melding, Pbw art. 18a (te bevestigen)`.
 fn shared(receipt: &Receipt) -> Vec<String> {
-    let line = |s: &ketenpoort::receipt::Shared| format!("{}: {}, {} ({})", s.category, s.policy, s.legal_basis, s.status);
+    let line =
+        |s: &ketenpoort::receipt::Shared| format!("{}: {}, {} ({})", s.category, s.policy, s.legal_basis, s.status);
     receipt.decision.shared.iter().map(line).collect()
 }
 

@@ -53,6 +53,8 @@ pub async fn shared() -> Arc<Scene> {
 pub struct Scene {
     pub world: World,
     pub keys: KeySet,
+    /// Of the policies, and of mappings and directory, as the gateway must have found them.
+    pub versions: (String, String),
     partners: BTreeMap<PartyId, Partner>,
     mail: BTreeMap<PartyId, Mailbox>,
     receipts: BTreeMap<PartyId, Mailbox>,
@@ -78,7 +80,8 @@ impl Scene {
             partners.insert(id.clone(), partner);
         }
         let keys = world.note.keys().await.unwrap();
-        Scene { world, keys, partners, mail, receipts }
+        let versions = versions(&world.home);
+        Scene { world, keys, versions, partners, mail, receipts }
     }
 
     pub fn partner(&self, party: &str) -> &Partner {
@@ -210,21 +213,21 @@ impl Scene {
         std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap()
     }
 
-    /// Of the policies, and of mappings and directory, as the gateway must have found them.
-    pub fn versions(&self) -> (String, String) {
-        let read = |name: &str| root().join(name);
-        let sources = Sources::read(&read("schemas"), &read("policies"), &read("mappings")).unwrap();
-        let directory = Arc::new(Directory::read(&self.world.home.join("partners")).unwrap());
-        let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[0; 32]).unwrap();
-        (pipeline.engine.version.clone(), pipeline.mapping_version())
-    }
-
     pub async fn in_time<T>(&self, what: &str, came: impl Future<Output = T>) -> T {
         let Ok(came) = timeout(WITHIN, came).await else {
             panic!("{what}: nothing within {WITHIN:?}; see {}", self.world.home.display())
         };
         came
     }
+}
+
+fn versions(home: &Path) -> (String, String) {
+    let [schemas, policies, mappings, partners] =
+        ["schemas", "policies", "mappings", "partners"].map(|name| home.join(name));
+    let sources = Sources::read(&schemas, &policies, &mappings).unwrap();
+    let directory = Arc::new(Directory::read(&partners).unwrap());
+    let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[0; 32]).unwrap();
+    (pipeline.engine.version.clone(), pipeline.mapping_version())
 }
 
 fn home(name: &str) -> PathBuf {
@@ -278,9 +281,8 @@ impl Arrival {
     }
 
     fn from_queue(received: &Received) -> Arrival {
-        let attribute = |(name, value): (&String, &String)| {
-            Some((name.strip_prefix("cloudEvents_")?.to_owned(), value.clone()))
-        };
+        let attribute =
+            |(name, value): (&String, &String)| Some((name.strip_prefix("cloudEvents_")?.to_owned(), value.clone()));
         let key = received.properties.message_id().as_ref().map_or("", |id| id.as_str());
         Arrival {
             attributes: received.headers.iter().filter_map(attribute).collect(),

@@ -38,7 +38,11 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if path.is_dir() { copy(&path, &to.join(name)) } else { drop(fs::copy(&path, to.join(name)).unwrap()) }
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
     }
 }
 
@@ -53,7 +57,10 @@ fn with_a_file_that_does_not_load_it_ends_with_64_names_it_and_connects_to_nothi
         (("policies/gemeente.cedar", "permit (", "permitt ("), "KP-7002"),
         (("policies/gemeente.cedar", "context.kader.aanwezig", "context.kader.aanwezigheid"), "KP-7002"),
         (("schemas/canonical/re-integratie.informatie-gevraagd.v1.schema.json", "\"bsn\"", "bsn"), "KP-7003"),
-        (("mappings/re-integratie.informatie-gevraagd.v1/out.json.yaml", "/gegevens/zorg/", "/gegevens/zorgen/"), "KP-7004"),
+        (
+            ("mappings/re-integratie.informatie-gevraagd.v1/out.json.yaml", "/gegevens/zorg/", "/gegevens/zorgen/"),
+            "KP-7004",
+        ),
         (("partners/keten.toml", "roles = [", "rollen = ["), "KP-7005"),
     ];
     run(async {
@@ -127,7 +134,10 @@ fn without_a_broker_it_lives_and_is_ready_once_there_is_one() {
             };
             assert_eq!(told.status(), StatusCode::SERVICE_UNAVAILABLE);
             let told: Value = told.json().await.unwrap();
-            assert_eq!((&told["parts"]["broker_intake"], &told["parts"]["broker_publish"]), (&"down".into(), &"down".into()));
+            assert_eq!(
+                (&told["parts"]["broker_intake"], &told["parts"]["broker_publish"]),
+                (&"down".into(), &"down".into())
+            );
             let live = client.get(format!("{http}/health/live")).send().await.unwrap();
             assert_eq!(live.status(), StatusCode::OK);
             proxy.open().await;
@@ -172,7 +182,8 @@ fn health_metrics_keys_and_receipts_can_be_had_over_http() {
 
         let (_, _, metrics) = get("/metrics").await;
         let value = |start: &str| {
-            let line = metrics.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {metrics}"));
+            let line =
+                metrics.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start}: {metrics}"));
             line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
         };
         assert!(value("ketenpoort_messages_received_total{party=\"dji\"}") >= 1.0);

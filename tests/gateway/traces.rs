@@ -78,17 +78,29 @@ fn a_notification_is_one_trace_from_its_sender_to_recipients_and_receipts() {
 
         let municipality = scene.arrival("gemeente:0599", &event.id).await;
         let probation = scene.arrival("reclassering", &event.id).await;
-        has(&spans, IN, json!({
-            "messaging.system": "rabbitmq", "messaging.operation.type": "process",
-            "messaging.destination.name": "ketenpoort.in.dji",
-            "messaging.message.body.size": event.data.reveal_personal_data().len(),
-            "cloudevents.event_type": event.kind, "ketenpoort.sender": "dji", "ketenpoort.outcome": "delivered"
-        }));
-        has(&spans, "POST gemeente:0599", json!({ "http.request.method": "POST", "messaging.message.id": municipality.key }));
-        has(&spans, "send ketenpoort.out.reclassering", json!({
-            "messaging.system": "rabbitmq", "messaging.operation.type": "send",
-            "messaging.destination.name": "ketenpoort.out.reclassering", "messaging.message.id": probation.key
-        }));
+        has(
+            &spans,
+            IN,
+            json!({
+                "messaging.system": "rabbitmq", "messaging.operation.type": "process",
+                "messaging.destination.name": "ketenpoort.in.dji",
+                "messaging.message.body.size": event.data.reveal_personal_data().len(),
+                "cloudevents.event_type": event.kind, "ketenpoort.sender": "dji", "ketenpoort.outcome": "delivered"
+            }),
+        );
+        has(
+            &spans,
+            "POST gemeente:0599",
+            json!({ "http.request.method": "POST", "messaging.message.id": municipality.key }),
+        );
+        has(
+            &spans,
+            "send ketenpoort.out.reclassering",
+            json!({
+                "messaging.system": "rabbitmq", "messaging.operation.type": "send",
+                "messaging.destination.name": "ketenpoort.out.reclassering", "messaging.message.id": probation.key
+            }),
+        );
         assert_eq!(municipality.traceparent, out_of(named(&spans, "POST gemeente:0599")[0]));
         assert_eq!(probation.traceparent, out_of(named(&spans, "send ketenpoort.out.reclassering")[0]));
         let receipts = scene.receipts("dji", &event.id, 2).await;

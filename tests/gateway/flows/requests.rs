@@ -47,9 +47,7 @@ fn a_municipality_gets_what_its_ground_permits_and_iris_is_asked_for_nothing_els
 fn a_request_without_a_ground_is_refused_and_iris_is_asked_for_no_case_data() {
     run(async {
         let scene = shared().await;
-        let kader = |soort: &str, ends: &str| {
-            json!({ "bekend": true, "justitieel_kader": { "aanwezig": true, "soort": soort, "eindigt_op": ends } })
-        };
+        let kader = |soort: &str, ends: &str| json!({ "bekend": true, "justitieel_kader": { "aanwezig": true, "soort": soort, "eindigt_op": ends } });
         let table = [
             ("no kader", json!({ "bekend": true }), "18b", "geen-kader-geen-informatie"),
             ("ended yesterday", kader("toezicht", "today-1d"), "bij", "geen-kader-geen-informatie"),
