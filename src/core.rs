@@ -1,6 +1,8 @@
 //! The core: one way through the rooms that need no IO. `run`, `explain`, `check`, tests and benchmarks all
 //! walk it. No tokio, no lapin, no SQL in here: bytes, facts and a clock in, a plan out.
 
+mod fit;
+
 use crate::catalogue::{Catalogue, Finding, Sources};
 use crate::category::CategorySet;
 use crate::code::Code;
@@ -82,6 +84,10 @@ impl Pipeline {
                 return Err(findings.into_iter().flatten().flatten().collect());
             }
         };
+        let findings = fit::problems(&catalogue, &directory);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
         let pseudonym_key = hmac::Key::new(hmac::HMAC_SHA256, pseudonym_key);
         Ok(Pipeline { catalogue, engine, directory, limits, pseudonym_key })
     }

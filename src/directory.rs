@@ -81,6 +81,10 @@ impl Party {
         })
     }
 
+    pub fn formats(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.formats.iter().map(|(kind, format)| (kind.as_str(), format.as_str()))
+    }
+
     /// The name of the outbound mapping that this party wants for a type.
     pub fn format_for(&self, kind: &str) -> &str {
         self.formats.get(kind).map_or("json", String::as_str)
@@ -101,6 +105,9 @@ impl Directory {
     pub fn gemeente(&self, code: &str, role: &Role) -> Option<&Arc<Party>> {
         let candidates = self.by_gemeente.get(code)?;
         candidates.iter().filter_map(|id| self.parties.get(id)).find(|party| party.roles.contains(role))
+    }
+    pub fn knows_role(&self, role: &Role) -> bool {
+        self.roles.contains_key(role)
     }
     pub fn role_may_have_bsn(&self, role: &Role) -> bool {
         self.roles.get(role).is_some_and(|entry| entry.bsn)

@@ -114,6 +114,12 @@ pub enum SoortBeoordeling {
     VrijeTekst,
 }
 
+impl SoortBeoordeling {
+    pub fn parse(name: &str) -> Option<SoortBeoordeling> {
+        serde_json::from_value(name.into()).ok()
+    }
+}
+
 /// A moment that may be given as a whole day or to the second. A day starts at 00:00 and ends at 24:00
 /// in the Netherlands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -29,7 +29,8 @@ impl Catalogue {
         if !loader.findings.is_empty() {
             return Err(loader.findings);
         }
-        let version = sources::version(sources.schemas.iter().chain(&sources.mappings));
+        let mappings = sources.mappings.iter().filter(|(file, _)| !file.contains("/cases/"));
+        let version = sources::version(sources.schemas.iter().chain(mappings));
         Ok(Catalogue { types, tables: loader.tables, version })
     }
 }
@@ -238,7 +239,7 @@ impl Pointers<'_, '_> {
             Some(_) => Ok(tokens),
             None => Err(format!("the canonical schema has no place `{pointer}`")),
         });
-        found.map_err(|hint| self.wrong(hint)).ok()
+        found.map_err(|hint| self.wrong_at(pointer, hint)).ok()
     }
 
     fn optional(&mut self, pointer: Option<&str>) -> Option<Pointer> {
@@ -254,13 +255,21 @@ impl Pointers<'_, '_> {
         Some(place)
     }
 
+    /// At the first line that holds `what`.
+    fn wrong_at(&mut self, what: &str, hint: impl Into<String>) {
+        let text = self.file.strip_prefix("mappings/").and_then(|file| self.loader.sources.mappings.get(file));
+        let line = text.and_then(|text| text.lines().position(|line| line.contains(what)));
+        let line = line.map(|index| index as u64 + 1);
+        self.loader.wrong(self.file, line, Code::MappingInvalid, "", hint);
+    }
+
     fn wrong(&mut self, hint: impl Into<String>) {
         self.loader.wrong(self.file, None, Code::MappingInvalid, "", hint);
     }
 
     fn table(&mut self, name: &str) {
         if !self.loader.tables.contains_key(name) {
-            self.wrong(format!("unknown code table `{name}`"));
+            self.wrong_at(name, format!("unknown code table `{name}`"));
         }
     }
 

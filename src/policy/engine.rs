@@ -6,6 +6,7 @@ use super::context::{category_uid, uid};
 use crate::catalogue::{Finding, Sources, sources};
 use crate::category::{Category, CategorySet};
 use crate::code::Code;
+use crate::facts::SoortBeoordeling;
 use crate::outcome::Problem;
 use cedar_policy::{
     Authorizer, Decision, Effect, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request, Schema,
@@ -179,7 +180,7 @@ fn load_file(
         }
     };
     for policy in parsed.policies() {
-        let Some(described) = describe(file, policy, findings) else {
+        let Some(described) = describe(file, text, policy, findings) else {
             continue;
         };
         let id = PolicyId::new(&described.id);
@@ -187,28 +188,41 @@ fn load_file(
         let Ok(alone) = PolicySet::from_policies([policy.clone()]) else {
             continue;
         };
+        let line = line_of_policy(text, &described.id);
+        let mut wrong = |hint: String| findings.push(finding(file, line, &described.id, hint));
         let validated = Validator::new(schema.clone()).validate(&alone, ValidationMode::Strict);
-        for error in validated.validation_errors() {
-            findings.push(finding(file, None, &described.id, error.to_string()));
+        validated.validation_errors().for_each(|error| wrong(error.to_string()));
+        unknown_categories(&policy).into_iter().for_each(|name| wrong(format!("`{name}` is no category")));
+        if let Some(assessment) = described.assessment.as_deref().filter(|name| SoortBeoordeling::parse(name).is_none())
+        {
+            wrong(format!("`{assessment}` is no kind of assessment"));
         }
         if set.add(policy).is_err() {
-            findings.push(finding(file, None, &described.id, "another policy has this @id"));
+            wrong("another policy has this @id".to_owned());
         }
         refs.insert(id, Arc::new(described));
     }
 }
 
-fn describe(file: &str, policy: &Policy, findings: &mut Vec<Finding>) -> Option<PolicyRef> {
+/// The Cedar schema does not list them, because one lies inside another.
+fn unknown_categories(policy: &Policy) -> Vec<String> {
+    let literals = policy.entity_literals().into_iter().filter(|uid| uid.type_name().basename() == "Categorie");
+    let names = literals.map(|uid| uid.id().unescaped().to_owned());
+    names.filter(|name| name != BSN && Category::parse(name).is_none()).collect()
+}
+
+fn describe(file: &str, text: &str, policy: &Policy, findings: &mut Vec<Finding>) -> Option<PolicyRef> {
     let get = |name: &str| policy.annotation(name).map(str::trim).filter(|text| !text.is_empty());
     let label = get("id").unwrap_or("a policy without @id").to_owned();
+    let line = get("id").and_then(|id| line_of_policy(text, id));
     let missing: Vec<_> = REQUIRED.iter().filter(|name| get(name).is_none()).map(|n| format!("@{n}")).collect();
     if !missing.is_empty() {
-        findings.push(finding(file, None, &label, format!("annotation missing: {}", missing.join(", "))));
+        findings.push(finding(file, line, &label, format!("annotation missing: {}", missing.join(", "))));
         return None;
     }
     let text = |name: &str| get(name).unwrap_or_default().to_owned();
     if !STATUSES.contains(&text("status").as_str()) {
-        findings.push(finding(file, None, &label, "@status is \"bevestigd\" or \"te bevestigen\""));
+        findings.push(finding(file, line, &label, "@status is \"bevestigd\" or \"te bevestigen\""));
     }
     Some(PolicyRef {
         id: text("id"),
@@ -224,6 +238,11 @@ fn describe(file: &str, policy: &Policy, findings: &mut Vec<Finding>) -> Option<
 fn miette_offset(error: &cedar_policy::ParseError) -> Option<usize> {
     use miette::Diagnostic;
     error.labels()?.next().map(|label| label.offset())
+}
+
+/// Where a policy says its name; the second one of that name stands last.
+fn line_of_policy(text: &str, id: &str) -> Option<u64> {
+    text.rfind(&format!("@id(\"{id}\")")).map(|offset| line_of(text, offset))
 }
 
 fn line_of(text: &str, offset: usize) -> u64 {

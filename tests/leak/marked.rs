@@ -98,7 +98,7 @@ impl Filler<'_> {
         self.count += 1;
         let n = self.count;
         let (value, also) = match (schema["format"].as_str(), schema["pattern"].as_str()) {
-            (Some("bsn"), _) | (_, Some("^[0-9]{8,9}$")) => (bsn(n), None),
+            (Some("bsn" | "bsn-met-of-zonder-nul"), _) => (bsn(n), None),
             (Some("gemeentecode" | "oin"), _) => panic!("{place}: give its value"),
             (Some("date" | "geboortedatum"), _) => (day(n, "-"), Some(day(n, ""))),
             (Some("stuf-datum"), _) => (day(n, ""), Some(day(n, "-"))),
