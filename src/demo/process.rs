@@ -1,6 +1,7 @@
 //! The gateway as a process of its own: started, killed and stopped as an operator or a crash would.
 
 use super::Error;
+use super::afterwards::Afterwards;
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -44,10 +45,11 @@ impl Program {
     }
 }
 
-/// It runs; dropped, it is killed.
+/// It runs; dropped, it is killed, and so it is when we are.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    afterwards: Option<Afterwards>,
     log: PathBuf,
 }
 
@@ -65,7 +67,9 @@ impl Process {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()?;
-        let mut process = Process { child, log: program.log.clone() };
+        let pid = child.id().map(|pid| pid.to_string()).unwrap_or_default();
+        let afterwards = Some(Afterwards::run("kill", ["-KILL", &pid])?);
+        let mut process = Process { child, afterwards, log: program.log.clone() };
         process.until_ready(&format!("{}/health/ready", program.http)).await?;
         Ok(process)
     }
@@ -89,9 +93,16 @@ impl Process {
         self.child.id()
     }
 
+    /// Its number may be another's by now.
+    fn has_ended(&mut self) {
+        self.afterwards.take().into_iter().for_each(Afterwards::forget);
+    }
+
     /// As a crash: at once, with nothing said.
     pub async fn kill(mut self) -> Result<(), Error> {
-        Ok(self.child.kill().await?)
+        self.child.kill().await?;
+        self.has_ended();
+        Ok(())
     }
 
     /// As an operator: it may finish what it is doing, and must end well.
@@ -102,6 +113,7 @@ impl Process {
         }
         let late = |_| Error::Gateway(format!("not stopped within {STOPPED_WITHIN:?}"), tail(&self.log));
         let status = tokio::time::timeout(STOPPED_WITHIN, self.child.wait()).await.map_err(late)??;
+        self.has_ended();
         if status.success() {
             return Ok(());
         }
