@@ -10,6 +10,7 @@ use ketenpoort::demo::partner::{Access, Event, Partner, UserId};
 use ketenpoort::outcome::Outcome;
 use ketenpoort::party::PartyId;
 use serde_json::json;
+use std::sync::Arc;
 
 struct Case {
     name: &'static str,
@@ -188,7 +189,7 @@ fn what_is_wrong_is_told_with_code_and_place_and_goes_nowhere() {
             scene.send(case.from, &case.event).await;
         }
         for case in &cases {
-            let proof = rejection(&scene, case).await;
+            let proof = rejection(scene, case).await;
             let message = &proof.receipt.message;
             assert_eq!(message.id.is_none(), case.nameless, "{}", case.name);
             assert_eq!(problems(&proof), case.problems, "{}", case.name);
@@ -204,7 +205,7 @@ fn what_is_wrong_is_told_with_code_and_place_and_goes_nowhere() {
     });
 }
 
-async fn rejection(scene: &Scene, case: &Case) -> Proof {
+async fn rejection(scene: &Scene, case: &Case) -> Arc<Proof> {
     let mut proofs = match case.nameless {
         true => scene.receipts_for_bytes(case.from, case.event.data.reveal_personal_data(), 1).await,
         false => scene.receipts(case.from, &case.event.id, 1).await,

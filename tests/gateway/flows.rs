@@ -11,11 +11,12 @@ use ketenpoort::demo::partner::Event;
 use ketenpoort::envelope::digest_label;
 use ketenpoort::outcome::Outcome;
 use ketenpoort::receipt::Receipt;
+use std::sync::Arc;
 
 const ISSUER: &str = "urn:nld:oin:00000099000900000003:systeem:ketenpoort";
 
 /// What holds for everything that is delivered, whatever it is: the event around it, and the receipt for it.
-async fn delivered(scene: &Scene, from: &str, event: &Event, recipient: &str, kind: &str) -> (Arrival, Receipt) {
+async fn delivered(scene: &Scene, from: &str, event: &Event, recipient: &str, kind: &str) -> (Arc<Arrival>, Receipt) {
     let (arrival, receipt) =
         tokio::join!(scene.arrival(recipient, &event.id), scene.receipt(from, &event.id, recipient));
     let attribute = |name: &str| arrival.attributes.get(name).map(String::as_str);

@@ -145,7 +145,9 @@ impl Planted {
             "{\"merk991001\": 731990008}".to_owned(),
             "{\"persoon\": {\"merk991001\": \"731990008\"}, \"verzoek\": \"731990008\"}".to_owned(),
             "{\"persoon\": {\"bsn\": 731990008}} merk991001".to_owned(),
-            format!("<Invrijheidstelling xmlns=\"{NAMESPACE}\"><merk991001>731990008</merk991001></Invrijheidstelling>"),
+            format!(
+                "<Invrijheidstelling xmlns=\"{NAMESPACE}\"><merk991001>731990008</merk991001></Invrijheidstelling>"
+            ),
             format!("<Invrijheidstelling xmlns=\"{NAMESPACE}\" merk991001=\"731990008\"/>"),
             format!("<Invrijheidstelling xmlns=\"{NAMESPACE}\"><Persoon>731990008</merk991001></Invrijheidstelling>"),
             format!("<Invrijheidstelling xmlns=\"{NAMESPACE}\"><Persoon>&merk991001;731990008</Persoon>"),
@@ -154,7 +156,9 @@ impl Planted {
         ];
         self.content.extend(["merk991001", "731990008"].map(marker));
         for body in bodies {
-            for (from, kind, content_type) in [("dji", RELEASE, "application/xml"), ("gemeente:0606", REQUEST, "application/json")] {
+            for (from, kind, content_type) in
+                [("dji", RELEASE, "application/xml"), ("gemeente:0606", REQUEST, "application/json")]
+            {
                 let event = numbered(1, event(kind, body.clone()));
                 all.push((from, Event { structured: false, content_type: Some(content_type.to_owned()), ..event }));
             }
