@@ -10,7 +10,7 @@
 # 5672. Only our own node is ever started or stopped. Settings, all optional:
 #   KETENPOORT_AMQP         URL of the broker to use instead; its administration is then up to you,
 #   KETENPOORT_RABBITMQCTL  unless this gives its node name, as in rabbit@broker1
-#   KETENPOORT_BROKER_PORT  of our own node (5682)
+#   KETENPOORT_BROKER_PORT  of our own node (5682); with another port it is this node that is meant, never the machine's
 #   KETENPOORT_BROKER_HOME  where our own node keeps its things ($XDG_STATE_HOME/ketenpoort/broker)
 set -eu
 
@@ -39,7 +39,7 @@ own() {
 registered() { command -v epmd >/dev/null && epmd -names 2>/dev/null | grep -q "^name $1 at"; }
 own_answers() { registered "$name" && own rabbitmqctl -q await_startup --timeout 60 >/dev/null 2>&1; }
 machines_answers() {
-    registered rabbit && rabbitmqctl -q authenticate_user guest guest >/dev/null 2>&1 &&
+    [ "$port" = 5682 ] && registered rabbit && rabbitmqctl -q authenticate_user guest guest >/dev/null 2>&1 &&
         rabbitmq-diagnostics -q check_port_listener 5672 >/dev/null 2>&1
 }
 

@@ -7,7 +7,7 @@ use crate::config;
 use futures_util::StreamExt;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties, Event};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use std::io;
@@ -32,8 +32,13 @@ const STEADY: Duration = Duration::from_secs(20);
 /// Which brokers there are, in the order in which they are tried.
 #[derive(Clone)]
 pub struct Options {
-    brokers: Vec<AMQPUri>,
-    /// Where any of them is reached over TLS.
+    brokers: Vec<Broker>,
+}
+
+#[derive(Clone)]
+struct Broker {
+    uri: AMQPUri,
+    /// Where the URL says amqps.
     tls: Option<RustlsConnector>,
 }
 
@@ -50,27 +55,32 @@ pub enum Error {
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.brokers.iter().map(address)).finish()
+        f.debug_list().entries(self.brokers.iter().map(Broker::address)).finish()
     }
 }
 
 impl Options {
     pub fn new(config: &config::Broker) -> Result<Options, Error> {
         let numbered = config.urls.iter().enumerate();
-        let brokers = numbered.map(|(index, url)| uri(url.reveal()).ok_or(Error::Url(index + 1)));
-        let brokers = brokers.collect::<Result<Vec<AMQPUri>, _>>()?;
-        let over_tls = brokers.iter().any(|uri| uri.scheme == AMQPScheme::AMQPS);
-        let tls = match &config.ca_file {
-            _ if !over_tls => return Ok(Options { brokers, tls: None }),
-            None => RustlsConnectorConfig::new_with_native_certs(),
-            Some(path) => {
-                let trusted = certificates(path).map_err(|error| Error::Ca(path.clone(), error))?;
-                Ok(RustlsConnectorConfig::default().with_parsable_certificates(trusted))
-            }
-        };
-        let tls = tls.and_then(RustlsConnectorConfig::connector_with_no_client_auth).map_err(Error::Tls)?;
-        Ok(Options { brokers, tls: Some(tls) })
+        let uris = numbered.map(|(index, url)| uri(url.reveal()).ok_or(Error::Url(index + 1)));
+        let uris = uris.collect::<Result<Vec<AMQPUri>, _>>()?;
+        let over_tls = |uri: &AMQPUri| uri.scheme == AMQPScheme::AMQPS;
+        let tls = if uris.iter().any(over_tls) { Some(tls(config.ca_file.as_deref())?) } else { None };
+        let brokers = uris.into_iter().map(|uri| Broker { tls: tls.clone().filter(|_| over_tls(&uri)), uri });
+        Ok(Options { brokers: brokers.collect() })
     }
+}
+
+/// Trusts the certificates in the file instead of the system's.
+fn tls(ca_file: Option<&Path>) -> Result<RustlsConnector, Error> {
+    let config = match ca_file {
+        None => RustlsConnectorConfig::new_with_native_certs(),
+        Some(path) => {
+            let trusted = certificates(path).map_err(|error| Error::Ca(path.to_owned(), error))?;
+            Ok(RustlsConnectorConfig::default().with_parsable_certificates(trusted))
+        }
+    };
+    config.and_then(RustlsConnectorConfig::connector_with_no_client_auth).map_err(Error::Tls)
 }
 
 fn uri(url: &str) -> Option<AMQPUri> {
@@ -95,8 +105,10 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     }
 }
 
-fn address(uri: &AMQPUri) -> String {
-    format!("{}:{}", uri.authority.host, uri.authority.port)
+impl Broker {
+    fn address(&self) -> String {
+        format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
+    }
 }
 
 /// One connection after the other, for one purpose, with a pause between attempts that fail.
@@ -128,15 +140,15 @@ impl Supply {
             }
             // Counted as a failure until it has lasted.
             self.failures = self.failures.saturating_add(1);
-            for uri in &self.options.brokers {
-                match open(uri, self.options.tls.as_ref(), self.purpose).await {
+            for broker in &self.options.brokers {
+                match open(broker, self.purpose).await {
                     Ok(connection) => {
-                        tracing::info!(broker = address(uri), purpose = self.purpose, "connected to the broker");
+                        tracing::info!(broker = broker.address(), purpose = self.purpose, "connected to the broker");
                         self.connected_at = Instant::now();
                         return Arc::new(connection);
                     }
                     Err(error) => {
-                        let (broker, purpose, code) = (address(uri), self.purpose, Code::BrokerUnavailable);
+                        let (broker, purpose, code) = (broker.address(), self.purpose, Code::BrokerUnavailable);
                         tracing::warn!(broker, purpose, %code, %error, "the broker cannot be reached");
                     }
                 }
@@ -150,13 +162,13 @@ pub fn pause(failures: u32) -> Duration {
     backoff::delay(FIRST_PAUSE, LONGEST_PAUSE, failures)
 }
 
-async fn open(uri: &AMQPUri, tls: Option<&RustlsConnector>, purpose: &str) -> lapin::Result<Connection> {
+async fn open(broker: &Broker, purpose: &str) -> lapin::Result<Connection> {
     let socket = Arc::new(OnceLock::new());
-    let (ours, tls) = (socket.clone(), tls.cloned());
+    let (ours, tls) = (socket.clone(), broker.tls.clone());
     let name = format!("ketenpoort {purpose}");
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let opening = Connection::connector(
-        uri.clone(),
+        broker.uri.clone(),
         lapin::runtime::default_runtime()?,
         async move |uri, runtime| {
             let address = (uri.authority.host.clone(), uri.authority.port);
@@ -165,7 +177,7 @@ async fn open(uri: &AMQPUri, tls: Option<&RustlsConnector>, purpose: &str) -> la
             if let AsyncTcpStream::Plain(plain) = &stream {
                 let _ = ours.set(TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?));
             }
-            match tls.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS) {
+            match &tls {
                 None => Ok(stream),
                 Some(tls) => Ok(stream.into_rustls(tls, &uri.authority.host).await?),
             }
@@ -185,15 +197,20 @@ async fn open(uri: &AMQPUri, tls: Option<&RustlsConnector>, purpose: &str) -> la
 }
 
 /// Returns once the connection is gone.
-pub async fn lost(connection: &Connection) {
+pub async fn lost(connection: &Connection, purpose: &'static str) {
     // Not every end of a connection is an event.
     const LOOK: Duration = Duration::from_secs(5);
     let mut events = connection.events_listener();
+    let mut last = None;
     while connection.status().connected() {
-        if let Ok(None) = timeout(LOOK, events.next()).await {
-            return;
+        match timeout(LOOK, events.next()).await {
+            Ok(Some(Event::Error(error))) => last = Some(error),
+            Ok(Some(_)) | Err(_) => {}
+            Ok(None) => break,
         }
     }
+    let (code, error) = (Code::BrokerUnavailable, last.map(tracing::field::display));
+    tracing::warn!(purpose, %code, error, "the connection to the broker is lost");
 }
 
 /// Says goodbye, unless the broker does not listen.

@@ -37,9 +37,6 @@ pub enum Class {
     Park,
 }
 
-/// However long the recipient asks us to stay away, we ask again within the hour.
-const LONGEST_ASKED: Duration = Duration::from_secs(3600);
-
 impl Failure {
     /// For traces: one of few names, or the status.
     pub fn kind(&self) -> Cow<'static, str> {
@@ -59,9 +56,7 @@ impl Failure {
         match *self {
             // The message itself is refused, or there is nobody to take it any more.
             Failure::Status { status: 400..=499, .. } if !self.may_pass() => Class::Park,
-            Failure::Status { retry_after, .. } => {
-                Class::Retry { after: retry_after.map(|after| after.min(LONGEST_ASKED)) }
-            }
+            Failure::Status { retry_after, .. } => Class::Retry { after: retry_after },
             Failure::Disconnected
             | Failure::Unconfirmed
             | Failure::Nacked
@@ -119,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_recipient_says_when_within_reason() {
+    fn the_recipient_says_when() {
         let asked = |status, seconds| {
             let retry_after = Some(Duration::from_secs(seconds));
             Failure::Status { status, retry_after }.class()
@@ -127,7 +122,6 @@ mod tests {
         let after = |seconds| Class::Retry { after: Some(Duration::from_secs(seconds)) };
         assert_eq!(asked(429, 90), after(90));
         assert_eq!(asked(503, 90), after(90));
-        assert_eq!(asked(503, 1_000_000), after(3600));
         assert_eq!(asked(413, 90), Class::Park);
     }
 }

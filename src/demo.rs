@@ -7,7 +7,7 @@ pub mod bag;
 mod broker;
 mod files;
 pub mod partner;
-mod process;
+pub mod process;
 pub mod show;
 
 use crate::directory::Directory;
@@ -35,6 +35,8 @@ pub struct Options {
     pub gateway: PathBuf,
     /// On the broker; no other world may have it.
     pub vhost: String,
+    /// For `deploy/broker.sh`, as where another broker than the usual is wanted.
+    pub broker: Vec<(String, String)>,
     /// Put over the configuration, key by key.
     pub config: String,
     /// Of the gateway.
@@ -52,6 +54,7 @@ impl Options {
             home: home.into(),
             gateway: gateway.into(),
             vhost: format!("ketenpoort-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]),
+            broker: Vec::new(),
             config: String::new(),
             environment: Vec::new(),
             port: None,
@@ -126,7 +129,7 @@ impl World {
     pub async fn start(options: &Options) -> Result<World, Error> {
         let taken = files::take_home(&options.home)?;
         let home = options.home.canonicalize()?;
-        let script = broker::Script::of(&options.root);
+        let script = broker::Script::of(&options.root, &options.broker);
         let admin = script.start().await?;
 
         let iris = iris::Simulator::new(people(&options.root.join("deploy/demo/iris.json"))?, None);
@@ -186,6 +189,14 @@ impl World {
     /// Of the gateway's process.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref()?.pid()
+    }
+
+    /// Returns once the gateway has ended by itself, which it should not.
+    pub async fn gateway_ended(&mut self) -> Error {
+        match &mut self.process {
+            Some(process) => process.ended().await,
+            None => Error::NotRunning,
+        }
     }
 
     /// Again, on the same ledger.

@@ -141,3 +141,6 @@ pub(crate) fn reason_lines(out: &mut String, reason: &Reason, indent: &str) {
         let _ = writeln!(out, "{indent}  {} {}: {}", problem.code, problem.place, problem.hint);
     }
 }
+
+#[cfg(test)]
+mod tests;

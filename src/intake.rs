@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+const PURPOSE: &str = "intake";
 /// Each consumer has a channel of its own, so that a refusal on one queue leaves the others alone. Brokers allow
 /// some 2000 channels on a connection; beyond this many queues there is another connection.
 const QUEUES_PER_CONNECTION: usize = 1000;
@@ -161,7 +162,7 @@ impl Shared {
     /// On one connection after the other. Nothing of an old one is used again: the next one starts from scratch,
     /// with its own channels, prefetch and consumers.
     async fn keep_consuming(self: Arc<Self>, queues: &[Queue], declares: bool, inbound: mpsc::Sender<Inbound>) {
-        let mut supply = broker::Supply::new(self.options.broker.clone(), "intake");
+        let mut supply = broker::Supply::new(self.options.broker.clone(), PURPOSE);
         while let Some(connection) = supply.next(&self.cancelled).await {
             let _connected = self.counted(|progress| &mut progress.connections);
             if declares {
@@ -169,7 +170,7 @@ impl Shared {
             }
             let consumers = self.consume(&connection, queues, &inbound);
             tokio::select! {
-                () = broker::lost(&connection) => tracing::warn!("the connection of intake to the broker is lost"),
+                () = broker::lost(&connection, PURPOSE) => {}
                 () = self.cancelled.cancelled() => {
                     // Whoever listens learns that nothing more comes.
                     drop(inbound);
@@ -179,10 +180,19 @@ impl Shared {
         }
     }
 
+    /// As far as it goes: what is missing in the end shows when it is consumed or published to.
     async fn declare(&self, connection: &Connection) {
         let declaring = topology::declare(connection, &self.directory);
-        if let Some(Err(error)) = self.cancelled.run_until_cancelled(declaring).await {
-            tracing::warn!(%error, "the topology could not be declared");
+        match self.cancelled.run_until_cancelled(declaring).await {
+            Some(Ok(declared)) if declared.refused => {
+                tracing::info!("no permission to declare queues and exchanges: they are expected to be there");
+            }
+            Some(Ok(declared)) if !declared.different.is_empty() => {
+                let names = declared.different.join(", ");
+                tracing::warn!(names, "the broker has these otherwise than the gateway would declare them");
+            }
+            Some(Err(error)) => tracing::warn!(%error, "queues and exchanges could not be declared"),
+            Some(Ok(_)) | None => {}
         }
     }
 
@@ -199,7 +209,7 @@ impl Shared {
     /// Acknowledgements still go out, on the channels that the consumers leave.
     async fn wind_down(&self, connection: &Connection, consumers: Consumers) {
         tokio::select! {
-            () = broker::lost(connection) => {}
+            () = broker::lost(connection, PURPOSE) => {}
             () = self.closed.cancelled() => broker::close(connection).await,
         }
         drop(consumers);

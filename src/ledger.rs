@@ -5,6 +5,7 @@ mod batch;
 mod command;
 mod file;
 mod load;
+mod memory;
 mod progress;
 mod read;
 mod rows;
@@ -20,15 +21,22 @@ use crate::receipt::{Decision, MessageRef, SignedReceipt};
 use command::{Accept, Change, Command, Reply, Settlement};
 use file::File;
 use jiff::{SignedDuration, Timestamp};
+use memory::Memory;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 use writer::Writer;
+
+/// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A message taken in, as the ledger records it.
 #[derive(Clone, Debug)]
@@ -218,16 +226,20 @@ pub enum Error {
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
     readers: SqlitePool,
+    writable: Arc<AtomicBool>,
 }
 
 impl Ledger {
     /// For the gateway, of which there is one: whoever held something before is gone, so that it is due.
     pub async fn open(path: &Path, max_batch: NonZeroUsize) -> Result<Ledger, Error> {
-        let file = File::at(path);
+        Ledger::open_file(File::at(path), max_batch, QUIET).await
+    }
+
+    async fn open_file(file: File, max_batch: NonZeroUsize, quiet: Duration) -> Result<Ledger, Error> {
         file.prepare().await?;
         let mut connection = file.writer().await.map_err(unavailable)?;
         batch::release(&mut connection, micros(Timestamp::now())).await.map_err(unavailable)?;
-        Ok(Ledger::start(file, connection, max_batch))
+        Ledger::start(file, connection, max_batch, quiet)
     }
 
     /// For an operator's command: the gateway may be running on the same file, and keeps what it holds.
@@ -235,18 +247,32 @@ impl Ledger {
         let file = File::at(path);
         file.check().await?;
         let connection = file.writer().await.map_err(unavailable)?;
-        Ok(Ledger::start(file, connection, NonZeroUsize::MIN))
+        Ledger::start(file, connection, NonZeroUsize::MIN, QUIET)
     }
 
-    fn start(file: File, connection: SqliteConnection, max_batch: NonZeroUsize) -> Ledger {
+    fn start(
+        file: File,
+        connection: SqliteConnection,
+        max_batch: NonZeroUsize,
+        quiet: Duration,
+    ) -> Result<Ledger, Error> {
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
         let readers = file.readers();
-        tokio::spawn(Writer { file, connection: Some(connection), commands, max_batch, changed: None }.run());
-        Ledger { commands: sender, readers }
+        let memory = Memory::default();
+        let writable = Arc::new(AtomicBool::new(true));
+        let connection = Some(connection);
+        let shared = writable.clone();
+        let writer = Writer { file, connection, memory, commands, max_batch, quiet, changed: None, writable: shared };
+        writer.start().map_err(|error| {
+            tracing::error!(%error, "the ledger cannot be started");
+            Error::Unavailable
+        })?;
+        Ok(Ledger { commands: sender, readers, writable })
     }
 
+    /// As far as the last write tells.
     pub fn is_writable(&self) -> bool {
-        !self.commands.is_closed()
+        !self.commands.is_closed() && self.writable.load(Ordering::Relaxed)
     }
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {

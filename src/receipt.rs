@@ -68,10 +68,10 @@ impl Decision {
             self.notes.push("an attempt that failed may have reached the recipient".to_owned());
             return self;
         }
-        let unsent = self.shared.drain(..).map(|shared| Withheld {
-            category: shared.category,
-            reason: "it was not sent".to_owned(),
-        });
+        let unsent = self
+            .shared
+            .drain(..)
+            .map(|shared| Withheld { category: shared.category, reason: "it was not sent".to_owned() });
         self.withheld.extend(unsent);
         self.withheld.sort_by_key(|withheld| withheld.category);
         self
@@ -119,5 +119,35 @@ impl SignedReceipt {
     /// From the ledger, where the very bytes are kept.
     pub(crate) fn from_ledger(id: uuid::Uuid, jws: String) -> Self {
         SignedReceipt { id, jws }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_sent_was_not_shared_unless_an_attempt_may_have_arrived() {
+        let shared = |category| Shared {
+            category,
+            policy: "re-integratie-melding".to_owned(),
+            legal_basis: "Pbw art. 18a".to_owned(),
+            status: "bevestigd".to_owned(),
+        };
+        let withheld = Withheld { category: Category::Titel, reason: "no rule permits it".to_owned() };
+        let decision = Decision {
+            shared: vec![shared(Category::Vonnis), shared(Category::Adres)],
+            withheld: vec![withheld],
+            notes: Vec::new(),
+        };
+
+        let unsent = decision.clone().undelivered(0);
+        assert!(unsent.shared.is_empty() && unsent.notes.is_empty());
+        let categories: Vec<Category> = unsent.withheld.iter().map(|withheld| withheld.category).collect();
+        assert_eq!(categories, [Category::Adres, Category::Titel, Category::Vonnis]);
+
+        let attempted = decision.clone().undelivered(1);
+        assert_eq!((&attempted.shared, &attempted.withheld), (&decision.shared, &decision.withheld));
+        assert_eq!(attempted.notes.len(), 1);
     }
 }

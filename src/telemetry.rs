@@ -60,8 +60,10 @@ where
         .with_level(false)
         .with_tracked_inactivity(false)
         .with_filter(filter_fn(|about| about.is_span() && is_ours(about)));
-    // Other libraries log payloads and SQL below `warn`: they are capped there whatever the settings say.
-    let capped = filter_fn(|about| about.is_event() && (is_ours(about) || *about.level() <= LevelFilter::WARN));
+    // Other libraries log payloads and SQL below `warn`: they are capped there whatever the settings say. lapin warns
+    // of each returned message with all that is in it, and of nothing that we do not log ourselves: it is silent.
+    let quiet = |about: &Metadata<'_>| *about.level() <= LevelFilter::WARN && !is_of("lapin", about);
+    let capped = filter_fn(move |about| about.is_event() && (is_ours(about) || quiet(about)));
     let logs = tracing_subscriber::fmt::layer()
         .event_format(log::Json)
         .with_writer(logs_to)
@@ -90,7 +92,11 @@ fn provider(settings: &config::Telemetry) -> Result<SdkTracerProvider, Error> {
 }
 
 fn is_ours(about: &Metadata<'_>) -> bool {
-    about.target().split("::").next() == Some("ketenpoort")
+    is_of("ketenpoort", about)
+}
+
+fn is_of(library: &str, about: &Metadata<'_>) -> bool {
+    about.target().split("::").next() == Some(library)
 }
 
 impl Guard {

@@ -20,71 +20,81 @@ const QUEUE_TYPE: &str = "quorum";
 
 const ACCESS_REFUSED: u16 = 403;
 
-/// Declares what is not there yet, as far as we may. Where the broker's owner keeps the topology we may not, and
-/// then this finds out with its first question.
-pub async fn declare(connection: &Connection, directory: &Directory) -> lapin::Result<()> {
-    let mut declaring = Declaring { connection, channel: None };
+/// What a broker made of our declarations.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// The broker's owner keeps the topology: we may not, and what is needed is expected to be there.
+    pub refused: bool,
+    /// There, but otherwise than we would declare it: used as it is.
+    pub different: Vec<String>,
+}
+
+/// Declares what is not there yet, as far as we may.
+pub async fn declare(connection: &Connection, directory: &Directory) -> lapin::Result<Declared> {
+    let mut declaring = Declaring { connection, channel: None, declared: Declared::default() };
     for queue in directory.queues() {
-        if !declaring.queue(&queue).await? {
-            tracing::info!("no permission to declare: exchanges and queues are expected to be there");
-            return Ok(());
-        }
+        declaring.queue(&queue).await?;
     }
     for (_, queue) in directory.inbound() {
         declaring.way_in(queue).await?;
     }
-    Ok(())
+    Ok(declaring.declared)
 }
 
 struct Declaring<'a> {
     connection: &'a Connection,
-    /// A refusal closes the channel.
+    /// Whatever goes wrong on a channel closes it.
     channel: Option<Channel>,
+    declared: Declared,
 }
 
 impl Declaring<'_> {
-    /// False where we have no permission.
-    async fn queue(&mut self, name: &str) -> lapin::Result<bool> {
+    async fn queue(&mut self, name: &str) -> lapin::Result<()> {
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from(QUEUE_TYPE)));
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
-        let channel = self.channel().await?;
-        let declared = channel.queue_declare(name.into(), options, arguments).await;
-        self.judge(name, declared.map(drop))
+        let Some(channel) = self.channel().await? else { return Ok(()) };
+        let answer = channel.queue_declare(name.into(), options, arguments).await;
+        self.judge(name, answer.map(drop))
     }
 
-    async fn way_in(&mut self, queue: &str) -> lapin::Result<bool> {
+    async fn way_in(&mut self, queue: &str) -> lapin::Result<()> {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let channel = self.channel().await?;
         let none = FieldTable::default;
-        let declared = async {
+        let Some(channel) = self.channel().await? else { return Ok(()) };
+        let answer = async {
             channel.exchange_declare(queue.into(), ExchangeKind::Fanout, options, none()).await?;
             channel.queue_bind(queue.into(), queue.into(), "".into(), QueueBindOptions::default(), none()).await
         };
-        let declared = declared.await;
-        self.judge(queue, declared)
+        let answer = answer.await;
+        self.judge(queue, answer)
     }
 
-    async fn channel(&mut self) -> lapin::Result<Channel> {
-        if let Some(channel) = &self.channel {
-            return Ok(channel.clone());
+    /// None once we know that we may not declare.
+    async fn channel(&mut self) -> lapin::Result<Option<Channel>> {
+        if self.declared.refused {
+            return Ok(None);
         }
-        let channel = self.connection.create_channel().await?;
-        Ok(self.channel.insert(channel).clone())
+        if self.channel.is_none() {
+            self.channel = Some(self.connection.create_channel().await?);
+        }
+        Ok(self.channel.clone())
     }
 
-    fn judge(&mut self, name: &str, declared: lapin::Result<()>) -> lapin::Result<bool> {
-        let Err(error) = declared else { return Ok(true) };
-        let ErrorKind::ProtocolError(refusal) = error.kind() else { return Err(error) };
-        if !error.is_amqp_soft_error() {
-            return Err(error);
+    fn judge(&mut self, name: &str, answer: lapin::Result<()>) -> lapin::Result<()> {
+        let Err(error) = answer else { return Ok(()) };
+        match error.kind() {
+            ErrorKind::ProtocolError(refusal) if error.is_amqp_soft_error() => match refusal.get_id() {
+                ACCESS_REFUSED => self.declared.refused = true,
+                _ => self.declared.different.push(name.to_owned()),
+            },
+            _ => return Err(error),
         }
         self.channel = None;
-        if refusal.get_id() == ACCESS_REFUSED {
-            return Ok(false);
-        }
-        tracing::warn!(name, %error, "the broker has this otherwise than we would declare it; it is used as it is");
-        Ok(true)
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

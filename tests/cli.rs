@@ -167,3 +167,34 @@ fn check_and_parked_read_the_same_configuration() {
         assert_eq!(output.status.code(), Some(64), "{command:?}");
     }
 }
+
+#[test]
+fn check_names_what_no_case_exercises_and_fails_on_it_if_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(root.join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let policies = text(folder.path());
+    let [schemas, mappings, partners] = ["schemas", "mappings", "deploy/partners"].map(|name| root.join(name));
+    let check = |more: &[&str]| {
+        let files = ["--schemas", text(&schemas), "--mappings", text(&mappings), "--partners", text(&partners)];
+        ketenpoort(&[&["check", "--policies", policies, "--json"], &files[..], more].concat())
+    };
+    let named = |output: &Output, list: &str| {
+        let answer: Value = serde_json::from_str(stdout(output)).unwrap();
+        let places =
+            answer[list].as_array().unwrap().iter().map(|finding| finding["place"].as_str().unwrap().to_owned());
+        places.collect::<Vec<_>>()
+    };
+    let told = check(&[]);
+    assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
+    assert!(named(&told, "not_exercised").contains(&"18b-met-kader".to_owned()));
+    assert_eq!(named(&told, "findings"), [""; 0]);
+    let failed = check(&["--coverage"]);
+    assert_eq!(failed.status.code(), Some(64));
+    assert_eq!(named(&failed, "findings"), named(&told, "not_exercised"));
+}

@@ -56,7 +56,11 @@ async fn relay(channel: Channel, count: usize) {
     each.await;
 }
 
-async fn publish(channel: &Channel, queue: &str, body: &[u8]) -> impl Future<Output = lapin::Result<lapin::Confirmation>> {
+async fn publish(
+    channel: &Channel,
+    queue: &str,
+    body: &[u8],
+) -> impl Future<Output = lapin::Result<lapin::Confirmation>> {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let properties = BasicProperties::default().with_delivery_mode(2);
     channel.basic_publish("".into(), queue.into(), options, body, properties).await.expect("published")

@@ -255,10 +255,12 @@ impl Pointers<'_, '_> {
         Some(place)
     }
 
-    /// At the first line that holds `what`.
+    /// At the first line that holds `what` as a whole.
     fn wrong_at(&mut self, what: &str, hint: impl Into<String>) {
+        let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+        let holds = |line: &str| line.match_indices(what).any(|(at, _)| !line[at + what.len()..].starts_with(goes_on));
         let text = self.file.strip_prefix("mappings/").and_then(|file| self.loader.sources.mappings.get(file));
-        let line = text.and_then(|text| text.lines().position(|line| line.contains(what)));
+        let line = text.and_then(|text| text.lines().position(holds));
         let line = line.map(|index| index as u64 + 1);
         self.loader.wrong(self.file, line, Code::MappingInvalid, "", hint);
     }
@@ -269,7 +271,7 @@ impl Pointers<'_, '_> {
 
     fn table(&mut self, name: &str) {
         if !self.loader.tables.contains_key(name) {
-            self.wrong_at(name, format!("unknown code table `{name}`"));
+            self.wrong_at(&format!("table: {name}"), format!("unknown code table `{name}`"));
         }
     }
 

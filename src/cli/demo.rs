@@ -1,12 +1,20 @@
 use super::exit;
-use crate::demo::bag::{self, End, Got, Partners};
+use crate::demo::bag::{self, End, Got, Item, Partners};
 use crate::demo::partner::Event;
+use crate::demo::process::Program;
 use crate::demo::show::Screen;
 use crate::demo::{Error, Note, Options, World};
+use crate::simulators::recipient::Recipient;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// As `println!`, for a reader that may have seen enough.
+macro_rules! say {
+    ($($text:tt)*) => { super::print_bytes(format!("{}\n", format_args!($($text)*)).as_bytes()) };
+}
 
 /// After so long without a receipt, what is not there waits for something else than us.
 const QUIET: Duration = Duration::from_secs(3);
@@ -86,98 +94,104 @@ pub fn run(args: &Args) -> u8 {
 /// Did everything end as expected?
 async fn demo(args: &Args) -> Result<bool, Error> {
     let screen = Screen::of_this_terminal();
-    let messages = tokio::select! {
-        sent = send_all(args, screen) => sent?,
-        // What was started so far is dropped, and ends.
-        _ = tokio::signal::ctrl_c() => return Ok(false),
+    let stop = stop_on_signal()?;
+    let items = bag::read(&args.root.join("deploy/demo/messages.yaml"))?;
+    let options = Options { port: args.port, ..Options::new(&args.root, &args.home, std::env::current_exe()?) };
+    say!("{}", screen.title("Starting a broker, simulated partners and the gateway"));
+    // Not broken off halfway: what is half made could not be cleaned up.
+    let mut world = World::start(&options).await?;
+    say!("The gateway takes messages. Ledger, receipts and logs are in {}", args.home.display());
+    let mut partners = Partners::connect(&world).await?;
+    let mut surprises = tokio::select! {
+        surprises = send_all(&items, &mut partners, &world, screen) => surprises?,
+        () = stop.cancelled() => return Ok(false),
     };
-    let Sent { mut world, mut partners, count, mut surprises } = messages;
     if args.once {
         world.stop_gateway().await?;
         let left_over = partners.left_over().await;
-        left_over.iter().for_each(|surprise| println!("NOT AS EXPECTED: {surprise}"));
+        left_over.iter().for_each(|surprise| say!("NOT AS EXPECTED: {surprise}"));
         surprises += left_over.len();
     }
     match surprises {
-        0 => println!("\n{count} messages, each ended as expected."),
-        _ => println!("\n{count} messages; {surprises} things were not as expected."),
+        0 => say!("\n{} messages, each ended as expected.", items.len()),
+        _ => say!("\n{} messages; {surprises} things were not as expected.", items.len()),
     }
     if !args.once {
-        stay(args, &world, partners, screen).await?;
+        where_things_are(args, &world, screen);
+        let webhooks = world.webhooks.clone();
+        tokio::select! {
+            error = world.gateway_ended() => return Err(error),
+            () = watch(webhooks, partners, screen) => {}
+            () = stop.cancelled() => say!("\nstopping"),
+        }
         world.stop_gateway().await?;
     }
     Ok(surprises == 0)
 }
 
-struct Sent {
-    world: World,
-    partners: Partners,
-    count: usize,
-    surprises: usize,
+/// Cancelled by Ctrl-C, or when the system says stop.
+fn stop_on_signal() -> Result<CancellationToken, Error> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(stop)
 }
 
-async fn send_all(args: &Args, screen: Screen) -> Result<Sent, Error> {
-    let items = bag::read(&args.root.join("deploy/demo/messages.yaml"))?;
-    let options = Options { port: args.port, ..Options::new(&args.root, &args.home, std::env::current_exe()?) };
-    println!("{}", screen.title("Starting a broker, simulated partners and the gateway"));
-    let world = World::start(&options).await?;
-    println!("The gateway takes messages. Ledger, receipts and logs are in {}", args.home.display());
-    let mut partners = Partners::connect(&world).await?;
+/// How many things were not as expected.
+async fn send_all(items: &[Item], partners: &mut Partners, world: &World, screen: Screen) -> Result<usize, Error> {
     let mut surprises = 0;
     for (index, item) in items.iter().enumerate() {
-        print!("{}", screen.sent(index + 1, item));
+        super::print_bytes(screen.sent(index + 1, item).as_bytes());
         let told = partners.send(item).await?;
         surprises += told.surprises.len();
-        print!("{}", screen.told(item, &told, &world.note.traces));
+        super::print_bytes(screen.told(item, &told, &world.note.traces).as_bytes());
     }
-    Ok(Sent { world, partners, count: items.len(), surprises })
+    Ok(surprises)
 }
 
-/// Shows what recipients get, until Ctrl-C.
-async fn stay(args: &Args, world: &World, partners: Partners, screen: Screen) -> Result<(), Error> {
-    let (tell, mut told) = mpsc::unbounded_channel();
+/// Shows what recipients get, for as long as somebody watches.
+async fn watch(webhooks: Recipient, partners: Partners, screen: Screen) {
     let mut tasks = JoinSet::new();
     for (party, mut inbox) in partners.into_inboxes() {
-        let tell = tell.clone();
         tasks.spawn(async move {
             while let Ok(received) = inbox.take().await {
-                let _ = tell.send((party.to_string(), Got::from_queue(&received)));
+                say!("{}", screen.arrival(party.as_str(), &Got::from_queue(&received)));
             }
         });
     }
-    let webhooks = world.webhooks.clone();
-    tasks.spawn(async move {
-        let mut seen = webhooks.received().len();
-        loop {
-            for event in &webhooks.received_at_least(seen + 1).await[seen..] {
-                seen += 1;
-                let _ = tell.send((format!("webhook {}", event.path), Got::from_webhook(event)));
-            }
-        }
-    });
-    where_things_are(args, world, screen);
+    let mut seen = webhooks.received().len();
     loop {
-        tokio::select! {
-            Some((recipient, got)) = told.recv() => println!("{}", screen.arrival(&recipient, &got)),
-            done = tokio::signal::ctrl_c() => return Ok(done?),
+        for event in &webhooks.received_at_least(seen + 1).await[seen..] {
+            seen += 1;
+            say!("{}", screen.arrival(&format!("webhook {}", event.path), &Got::from_webhook(event)));
         }
     }
 }
 
 fn where_things_are(args: &Args, world: &World, screen: Screen) {
+    let me = std::env::args().next().unwrap_or_else(|| "ketenpoort".to_owned());
     let (home, http, traces) = (args.home.display(), &world.note.http, &world.note.traces);
-    let config = format!("--config {home}/ketenpoort.toml");
-    println!("\n{}", screen.title("It stays up until Ctrl-C. In another terminal:"));
-    println!("  what waits for a person   ketenpoort parked list {config}");
-    println!("  verify a receipt          curl -s {http}/.well-known/jwks.json > {home}/jwks.json");
-    println!("                            ketenpoort receipt verify {home}/receipts/<ID>.jws --jwks {home}/jwks.json");
-    println!("  a message of your own     ketenpoort demo send FILE --home {home} --from dji --sequence 1 \\");
-    println!("                              --type nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1");
-    println!("  traces                    {traces}");
-    println!("  metrics, health           {http}/metrics  {http}/health/ready");
-    println!("  the HTTP interface        {http}/v1/openapi.json");
-    println!("  logs, ledger              {home}/gateway.log  {home}/ledger.db");
-    println!("\n{}", screen.title("What recipients get from now on:"));
+    say!("\n{}", screen.title("It stays up until Ctrl-C. In another terminal:"));
+    say!("  {me} parked list --config {home}/ketenpoort.toml");
+    say!("  {me} receipt verify {home}/receipts/ID.jws --jwks {home}/jwks.json");
+    say!("  {me} demo send {}/deploy/demo/messages/leave-schiedam.xml \\", args.root.display());
+    say!("    --home {home} --from dji --sequence 2 --type nl.ketenpoort.detentie.verlof-aangekondigd.v1");
+    say!("{}", screen.title("And to look at:"));
+    say!("  traces     {traces}");
+    say!("  metrics    {http}/metrics");
+    say!("  health     {http}/health/ready");
+    say!("  keys       {http}/.well-known/jwks.json");
+    say!("  interface  {http}/v1/openapi.json");
+    say!("  logs       {home}/gateway.log");
+    say!("  ledger     {home}/ledger.db");
+    say!("\n{}", screen.title("What recipients get from now on:"));
 }
 
 async fn send_one(args: &Send) -> Result<(), Error> {
@@ -191,19 +205,19 @@ async fn send_one(args: &Send) -> Result<(), Error> {
     let partner = note.partner(&args.from).await?;
     let mut receipts = partner.receipts().await?;
     partner.publish(&event).await?;
-    println!("{} sent {}", args.from, event.id);
+    say!("{} sent {}; its receipts, until there was none for {QUIET:?}:", args.from, event.id);
     let screen = Screen::of_this_terminal();
-    let mut count = 0;
+    let show = |end: End| {
+        super::print_bytes(screen.ends(std::slice::from_ref(&end)).as_bytes());
+        end.trace_id.iter().for_each(|trace| say!("    trace {}/traces/{trace}", note.traces));
+    };
     while let Ok(received) = receipts.next(QUIET).await {
         let (receipt, jws) = received.receipt(&keys)?;
         let file = args.home.join("receipts").join(format!("{}.jws", receipt.id));
         std::fs::write(&file, jws)?;
-        let trace = receipt.trace_id.clone();
-        print!("{}", screen.ends(&[End::of(receipt, Some(file))]));
-        trace.iter().for_each(|trace| println!("    trace {}/traces/{trace}", note.traces));
-        count += 1;
+        show(End::of(receipt, Some(file)));
     }
-    println!("{count} receipts, and none since {QUIET:?}. What has not ended:");
-    println!("  ketenpoort parked list --config {}", note.config.display());
+    let gateway = Program::beside(&note, std::env::current_exe()?);
+    bag::waiting(&gateway, &event.id).await?.into_iter().for_each(show);
     Ok(())
 }

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+const PURPOSE: &str = "delivery";
 /// A connection that was just lost may be back before anybody notices.
 const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 const PERSISTENT: u8 = 2;
@@ -113,7 +114,7 @@ impl Publisher {
 
 impl Shared {
     async fn keep_connected(self: Arc<Self>) {
-        let mut supply = broker::Supply::new(self.options.broker.clone(), "delivery");
+        let mut supply = broker::Supply::new(self.options.broker.clone(), PURPOSE);
         while let Some(connection) = supply.next(&self.stopped).await {
             let mut carrying = JoinSet::new();
             let lanes = (0..self.options.channels.get()).map(|_| {
@@ -124,7 +125,7 @@ impl Shared {
             self.lanes.send_replace(Some(lanes.collect()));
             self.connected.send_replace(true);
             tokio::select! {
-                () = broker::lost(&connection) => tracing::warn!("the connection of delivery to the broker is lost"),
+                () = broker::lost(&connection, PURPOSE) => {}
                 () = self.stopped.cancelled() => {}
             }
             self.connected.send_replace(false);

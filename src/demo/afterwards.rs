@@ -1,6 +1,5 @@
 //! What is done once this process has ended, however it did: a shell waits for that.
 
-use std::ffi::OsStr;
 use std::io;
 use std::process::{Child, Command, Stdio};
 
@@ -12,12 +11,10 @@ const WAIT: &str = "trap '' INT TERM HUP; cat >/dev/null; exec \"$@\"";
 pub struct Afterwards(Child);
 
 impl Afterwards {
-    pub fn run<A: AsRef<OsStr>>(
-        program: impl AsRef<OsStr>,
-        arguments: impl IntoIterator<Item = A>,
-    ) -> io::Result<Self> {
+    pub fn run(command: &Command) -> io::Result<Afterwards> {
         let mut shell = Command::new("sh");
-        shell.args(["-c", WAIT, "afterwards"]).arg(program).args(arguments);
+        shell.args(["-c", WAIT, "afterwards"]).arg(command.get_program()).args(command.get_args());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(Afterwards)
     }
 
@@ -43,9 +40,11 @@ mod tests {
     fn it_is_done_when_dropped_and_not_when_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("done");
-        Afterwards::run("touch", [&file]).unwrap().forget();
+        let mut command = Command::new("touch");
+        command.arg(&file);
+        Afterwards::run(&command).unwrap().forget();
         assert!(!file.exists());
-        drop(Afterwards::run("touch", [&file]).unwrap());
+        drop(Afterwards::run(&command).unwrap());
         assert!(file.exists());
     }
 }

@@ -115,6 +115,12 @@ struct Waiting {
     trace_id: Option<String>,
 }
 
+/// Of one message, what waits: as an operator sees it, for only the ledger knows.
+pub async fn waiting(gateway: &Program, id: &str) -> Result<Vec<End>, Error> {
+    let rows: Vec<Waiting> = gateway.ask(&["parked", "list"]).await?;
+    Ok(rows.into_iter().filter(|row| row.id == id).map(End::from).collect())
+}
+
 /// All partners at once, sending and receiving.
 #[derive(Debug)]
 pub struct Partners {
@@ -134,6 +140,8 @@ impl Partners {
     pub async fn connect(world: &World) -> Result<Partners, Error> {
         let receipts_folder = world.home.join("receipts");
         std::fs::create_dir_all(&receipts_folder)?;
+        let keys = world.note.keys().await?;
+        std::fs::write(world.home.join("jwks.json"), serde_json::to_vec(&keys).unwrap_or_default())?;
         let (mut all, mut inboxes, mut receipts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (id, access) in &world.note.partners {
             let partner = Partner::connect(access.clone()).await?;
@@ -146,7 +154,7 @@ impl Partners {
         Ok(Partners {
             gateway: world.program.clone(),
             webhooks: world.webhooks.clone(),
-            keys: world.note.keys().await?,
+            keys,
             receipts_folder,
             all,
             inboxes,
@@ -242,14 +250,13 @@ impl Partners {
         ours.map(Got::from_webhook).ok_or_else(|| Error::Nothing { on: party.to_string(), within: WITHIN })
     }
 
-    /// As an operator sees it; only the ledger knows of what has not ended.
+    /// What has not ended; nobody is told of it, so this asks until it is there.
     async fn waiting(&self, item: &Item, count: usize) -> Result<Vec<End>, Error> {
         let started = Instant::now();
         loop {
-            let rows: Vec<Waiting> = self.gateway.ask(&["parked", "list"]).await?;
-            let ours: Vec<End> = rows.into_iter().filter(|row| row.id == item.id).map(End::from).collect();
-            if ours.len() >= count {
-                return Ok(ours);
+            let ends = waiting(&self.gateway, &item.id).await?;
+            if ends.len() >= count {
+                return Ok(ends);
             }
             if started.elapsed() > WITHIN {
                 return Err(Error::Nothing { on: "parked list".to_owned(), within: WITHIN });

@@ -10,15 +10,18 @@ use crate::topology;
 use reqwest::Url;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 /// `deploy/broker.sh`.
 #[derive(Clone, Debug)]
-pub struct Script(PathBuf);
+pub struct Script {
+    path: PathBuf,
+    environment: Vec<(String, String)>,
+}
 
 impl Script {
-    pub fn of(root: &Path) -> Script {
-        Script(root.join("deploy/broker.sh"))
+    pub fn of(root: &Path, environment: &[(String, String)]) -> Script {
+        Script { path: root.join("deploy/broker.sh"), environment: environment.to_vec() }
     }
 
     /// Starts a broker if need be, and answers the URL of its administrator.
@@ -41,12 +44,18 @@ impl Script {
              [catch rabbit_auth_backend_internal:delete_user(U, <<\"demo\">>) || U <- [{}]], ok.",
             users.join(",")
         );
-        Ok(Afterwards::run(&self.0, ["ctl", "eval", &everything])?)
+        Ok(Afterwards::run(&self.command(&["ctl", "eval", &everything]))?)
     }
 
     async fn run(&self, arguments: &[&str]) -> Result<String, Error> {
-        let output = tokio::process::Command::new(&self.0).args(arguments).output().await?;
+        let output = tokio::process::Command::from(self.command(arguments)).output().await?;
         self.answer(arguments[0], output)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(arguments).envs(self.environment.iter().cloned());
+        command
     }
 
     fn answer(&self, command: &str, output: Output) -> Result<String, Error> {
@@ -89,8 +98,9 @@ impl Made {
         );
         let file = home.join("definitions.json");
         super::files::write(&file, &serde_json::to_vec_pretty(&definitions).unwrap_or_default())?;
-        script.import(&file).await?;
+        // From here on something may be there to be deleted, also if the import fails.
         let made = Made { _afterwards: script.delete_afterwards(vhost, passwords.keys())? };
+        script.import(&file).await?;
 
         let url = |user: &str| {
             let mut url = admin.clone();

@@ -7,6 +7,7 @@ use crate::receipt::Receipt;
 use crate::receipt::keys::{self, KeySet};
 use base64::Engine;
 use futures_util::StreamExt;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
@@ -205,13 +206,7 @@ impl Inbox {
     pub async fn take(&mut self) -> Result<Received, Error> {
         let delivery = self.consumer.next().await.ok_or_else(|| Error::Closed(self.queue.clone()))??;
         delivery.ack(BasicAckOptions::default()).await?;
-        let headers = delivery.properties.headers().iter().flat_map(FieldTable::inner);
-        Ok(Received {
-            headers: headers.filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect(),
-            body: Personal::new(delivery.data.clone()),
-            redelivered: delivery.redelivered,
-            properties: delivery.properties.clone(),
-        })
+        Ok(Received::from(delivery))
     }
 }
 
@@ -233,6 +228,18 @@ pub struct Received {
     pub headers: BTreeMap<String, String>,
     pub body: Personal<Vec<u8>>,
     pub redelivered: bool,
+}
+
+impl From<Delivery> for Received {
+    fn from(delivery: Delivery) -> Received {
+        let headers = delivery.properties.headers().iter().flat_map(FieldTable::inner);
+        Received {
+            headers: headers.filter_map(|(name, value)| Some((name.to_string(), text(value)?))).collect(),
+            body: Personal::new(delivery.data),
+            redelivered: delivery.redelivered,
+            properties: delivery.properties,
+        }
+    }
 }
 
 impl Received {

@@ -1,7 +1,7 @@
 //! The gateway as a process of its own: started, killed and stopped as an operator or a crash would.
 
-use super::Error;
 use super::afterwards::Afterwards;
+use super::{Error, Note};
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,12 @@ pub struct Program {
 }
 
 impl Program {
+    /// For questions to the ledger of a gateway that somebody else started.
+    pub fn beside(note: &Note, binary: PathBuf) -> Program {
+        let (config, http) = (note.config.clone(), note.http.clone());
+        Program { binary, config, log: PathBuf::new(), environment: Vec::new(), http }
+    }
+
     /// What `ketenpoort COMMAND --json` answers, with the configuration that the gateway has.
     pub async fn ask<T: DeserializeOwned>(&self, command: &[&str]) -> Result<T, Error> {
         let output = Command::new(&self.binary)
@@ -68,7 +74,8 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         let pid = child.id().map(|pid| pid.to_string()).unwrap_or_default();
-        let afterwards = Some(Afterwards::run("kill", ["-KILL", &pid])?);
+        let mut killed = std::process::Command::new("kill");
+        let afterwards = Some(Afterwards::run(killed.arg("-KILL").arg(pid))?);
         let mut process = Process { child, afterwards, log: program.log.clone() };
         process.until_ready(&format!("{}/health/ready", program.http)).await?;
         Ok(process)
@@ -91,6 +98,17 @@ impl Process {
 
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Returns once it has ended by itself, which it should not.
+    pub async fn ended(&mut self) -> Error {
+        match self.child.wait().await {
+            Ok(status) => {
+                self.has_ended();
+                Error::Gateway(format!("it ended with {status}"), tail(&self.log))
+            }
+            Err(error) => error.into(),
+        }
     }
 
     /// Its number may be another's by now.

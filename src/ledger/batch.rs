@@ -1,29 +1,37 @@
 //! One batch in one transaction: all of it, or nothing.
 
 use super::command::Command;
+use super::memory::Memory;
 use super::stored::Result;
 use super::work::{Answer, Work};
 use super::{Accepted, Error, MessageKey, read};
 use sqlx::{Connection, SqliteConnection};
 
-/// What the callers are to be told, once this returns. If it fails, nothing was done.
-pub(super) async fn run(connection: &mut SqliteConnection, commands: Vec<Command>) -> Result<Vec<Answer>> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+/// What the callers are to be told, once this returns. If it fails, the connection must be given up: then nothing
+/// was done, but the transaction may still be open and the memory not be right.
+pub(super) async fn run(
+    connection: &mut SqliteConnection,
+    memory: &mut Memory,
+    commands: Vec<Command>,
+) -> Result<Vec<Answer>> {
+    // Plain statements: sqlx's own transactions cost a second exchange with its thread for each of them.
+    let begin = sqlx::query_scalar("BEGIN IMMEDIATE; PRAGMA data_version");
+    memory.check(begin.fetch_one(&mut *connection).await?);
     let mut answers = Vec::with_capacity(commands.len());
     let (claims, changes): (Vec<_>, Vec<_>) = commands.into_iter().partition(Command::is_claim);
     if !changes.is_empty() {
-        let mut work = Work::load(&mut transaction, &changes).await?;
+        let mut work = Work::load(connection, memory, &changes).await?;
         let made: Vec<Answer> = changes.into_iter().filter_map(|command| work.apply(command)).collect();
-        work.save(&mut transaction).await?;
+        memory.keep(work.save(connection).await?);
         for answer in made {
-            answers.push(with_receipts(&mut transaction, answer).await?);
+            answers.push(with_receipts(connection, answer).await?);
         }
     }
     // Last, so that they see what the batch did.
     for command in claims {
-        answers.extend(claim(&mut transaction, command).await?);
+        answers.extend(claim(connection, memory, command).await?);
     }
-    transaction.commit().await?;
+    sqlx::query("COMMIT").execute(connection).await?;
     Ok(answers)
 }
 
@@ -39,21 +47,21 @@ pub(super) async fn release(connection: &mut SqliteConnection, now: i64) -> Resu
     transaction.commit().await
 }
 
-async fn claim(connection: &mut SqliteConnection, command: Command) -> Result<Option<Answer>> {
+async fn claim(connection: &mut SqliteConnection, memory: &mut Memory, command: Command) -> Result<Option<Answer>> {
     match command {
         Command::ClaimDue { now, limit, lease, reply } => {
             let mut work = Work::due(connection, now, limit).await?;
             let claimed =
                 work.rows.values_mut().filter_map(|row| row.progress.claim(now, lease).is_ok().then_some(row.key));
             let claimed = claimed.collect();
-            work.save(connection).await?;
+            memory.keep(work.save(connection).await?);
             Ok(Some(Answer::known(reply, Ok(read::due(connection, claimed).await?))))
         }
         Command::ClaimReceipts { now, limit, lease, reply } => {
             let mut work = Work::receipts_due(connection, now, limit).await?;
             let claimed = work.rows.keys().copied().collect();
             work.rows.values_mut().for_each(|row| row.progress.receipt_at = Some(now.saturating_add(lease)));
-            work.save(connection).await?;
+            memory.keep(work.save(connection).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }
         _ => Ok(None),

@@ -28,11 +28,18 @@ const NOT_A_DATABASE: &str = "26";
 #[derive(Clone, Debug)]
 pub(super) struct File {
     path: PathBuf,
+    /// Where the disk is full, for tests.
+    #[cfg(test)]
+    pub most_pages: std::sync::Arc<std::sync::atomic::AtomicU32>,
 }
 
 impl File {
     pub fn at(path: &Path) -> File {
-        File { path: path.to_owned() }
+        File {
+            path: path.to_owned(),
+            #[cfg(test)]
+            most_pages: std::sync::Arc::default(),
+        }
     }
 
     pub async fn writer(&self) -> Result<SqliteConnection> {
@@ -85,7 +92,13 @@ impl File {
     }
 
     fn options(&self) -> SqliteConnectOptions {
-        SqliteConnectOptions::new()
+        let options = SqliteConnectOptions::new();
+        #[cfg(test)]
+        let options = match self.most_pages.load(std::sync::atomic::Ordering::Relaxed) {
+            0 => options,
+            pages => options.pragma("max_page_count", pages.to_string()),
+        };
+        options
             .filename(&self.path)
             .journal_mode(SqliteJournalMode::Wal)
             // A commit that was answered survives the loss of power.
@@ -111,6 +124,12 @@ async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>> {
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
     let is_empty = application == 0 && version == 0 && tables == 0;
     Ok((is_empty || application == APPLICATION).then_some(version))
+}
+
+/// Writes what is there already: it fails where nothing can be written.
+pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<()> {
+    let touch = format!("PRAGMA user_version = {VERSION}");
+    sqlx::raw_sql(AssertSqlSafe(touch)).execute(connection).await.map(drop)
 }
 
 async fn migrate(connection: &mut SqliteConnection) -> Result<bool> {

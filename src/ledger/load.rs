@@ -2,6 +2,7 @@
 
 use super::Order;
 use super::command::Command;
+use super::memory::Memory;
 use super::progress::Progress;
 use super::rows::{Statement, Values, put_blob, put_one};
 use super::stored::{Columns, Result, bounded, outcome};
@@ -43,7 +44,7 @@ const KNOWN: Statement = Statement {
 
 impl Work {
     /// What a batch of commands touches.
-    pub async fn load(connection: &mut SqliteConnection, commands: &[Command]) -> Result<Work> {
+    pub async fn load(connection: &mut SqliteConnection, memory: &mut Memory, commands: &[Command]) -> Result<Work> {
         let mut keys = Vec::new();
         let mut accepts = Vec::new();
         for command in commands {
@@ -56,6 +57,8 @@ impl Work {
             }
         }
         let mut work = Work::default();
+        work.rows.extend(keys.iter().filter_map(|key| Some((*key, memory.take(*key)?))));
+        keys.retain(|key| !work.rows.contains_key(key));
         work.add(&ROWS.fetch(connection, keys, put_one).await?)?;
         if !accepts.is_empty() {
             work.load_known(connection, &accepts).await?;

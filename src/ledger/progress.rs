@@ -61,6 +61,11 @@ impl Progress {
         self.finished_at.is_some()
     }
 
+    /// Final, and its receipt is with the sender.
+    pub fn is_over(&self) -> bool {
+        self.receipted && self.receipt_at.is_none()
+    }
+
     /// To be sent now, by whoever accepted it.
     pub fn begin(&mut self, at: i64) {
         (self.leased, self.tried, self.due_at) = (true, true, Some(at.saturating_add(FIRST_LEASE)));

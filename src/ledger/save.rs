@@ -66,13 +66,13 @@ const NO_RAW: Statement = Statement {
 const GIVEN: &str = "AS v WHERE v.column1 IS NOT NULL";
 
 impl Work {
-    pub async fn save(mut self, connection: &mut SqliteConnection) -> Result<()> {
+    /// Gives back the rows, as they are now.
+    pub async fn save(mut self, connection: &mut SqliteConnection) -> Result<Vec<Row>> {
         let over = self.end_payloads();
-        let mut new = Vec::with_capacity(self.written.deliveries.len());
-        for delivery in std::mem::take(&mut self.written.deliveries) {
-            new.extend(self.rows.remove(&delivery.key).map(|row| (delivery, row)));
-        }
-        let mut changed: Vec<Row> = self.rows.into_values().filter(Row::is_changed).collect();
+        let new = std::mem::take(&mut self.written.deliveries);
+        let new = new.into_iter().filter_map(|delivery| Some((self.rows.get(&delivery.key)?, delivery))).collect();
+        let mut changed: Vec<&Row> =
+            self.rows.values().filter(|row| row.before.is_some() && row.is_changed()).collect();
         changed.sort_unstable_by_key(|row| row.key);
         CHANGED_DELIVERY
             .execute(connection, changed, |row, values| {
@@ -82,7 +82,8 @@ impl Work {
             .await?;
         NEW_DELIVERY.execute(connection, new, put_delivery).await?;
         self.written.save(connection).await?;
-        NO_RAW.execute(connection, over, put_one).await
+        NO_RAW.execute(connection, over, put_one).await?;
+        Ok(self.rows.into_values().collect())
     }
 
     /// Drops what nothing needs any more. Gives the messages that may be over.
@@ -151,7 +152,7 @@ fn put_message(row: MessageRow, values: &mut Values) {
     values.put(row.first).put(row.last).put(row.keeps_raw);
 }
 
-fn put_delivery((delivery, row): (DeliveryRow, Row), values: &mut Values) {
+fn put_delivery((row, delivery): (&Row, DeliveryRow), values: &mut Values) {
     let (party, role) = delivery.recipient.unzip();
     values.put(row.key).put(row.message).put(delivery.idempotency_key.into_bytes().to_vec());
     values.put(party.as_ref().map(PartyId::as_str)).put(role.as_ref().map(Role::as_str)).put(row.volatile);
@@ -159,10 +160,10 @@ fn put_delivery((delivery, row): (DeliveryRow, Row), values: &mut Values) {
 }
 
 /// In the order in which both statements on `delivery` name the columns.
-fn put_progress(row: Row, values: &mut Values) {
-    let progress = row.progress;
+fn put_progress(row: &Row, values: &mut Values) {
+    let progress = &row.progress;
     let series = row.order.filter(|_| !progress.is_final()).map(|order| order.key.to_vec());
-    values.put(progress.outcome.as_str()).put(progress.reason).put(i64::from(progress.attempts));
+    values.put(progress.outcome.as_str()).put(progress.reason.as_deref()).put(i64::from(progress.attempts));
     values.put(progress.due_at).put(progress.leased).put(progress.tried);
     values.put(progress.ending.map(Outcome::as_str)).put(progress.changed_at).put(progress.finished_at);
     values.put(series).put(progress.receipted).put(progress.receipt_at).put(i64::from(progress.receipt_attempts));

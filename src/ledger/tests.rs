@@ -1,1 +1,185 @@
+use super::*;
+use crate::code::Code;
+use std::path::PathBuf;
+use tempfile::TempDir;
 
+mod accepting;
+mod durable;
+mod operator;
+mod sending;
+mod series;
+
+/// A ledger in a folder of its own, that goes with it.
+struct House {
+    folder: TempDir,
+    ledger: Ledger,
+}
+
+impl House {
+    async fn new() -> House {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = open(&folder.path().join("ledger.db")).await;
+        House { folder, ledger }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    /// As after a kill: what is on disk now, opened elsewhere by nobody who knows anything.
+    async fn killed(&self) -> House {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ledger.db", "ledger.db-wal"] {
+            std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
+        }
+        let ledger = open(&folder.path().join("ledger.db")).await;
+        House { folder, ledger }
+    }
+}
+
+async fn open(path: &Path) -> Ledger {
+    Ledger::open(path, NonZeroUsize::new(64).unwrap()).await.unwrap()
+}
+
+/// Seconds after the beginning of a day.
+fn at(seconds: i64) -> Timestamp {
+    "2026-03-01T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+}
+
+const LEASE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Late enough that whatever was ever leased is due.
+fn later() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_hours(24)
+}
+
+fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
+    NewMessage {
+        source: "urn:nld:oin:00000099000000001000:systeem:tulp".to_owned(),
+        id: id.to_owned(),
+        kind: Some("nl.ketenpoort.test.v1".to_owned()),
+        sender: PartyId::new("dji"),
+        digest: [1; 32],
+        conflict: false,
+        received_at: at(0),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        order: None,
+        message_ref: MessageRef {
+            r#type: None,
+            source: None,
+            id: Some(id.to_owned()),
+            digest: "sha-256=:AA==:".to_owned(),
+        },
+        policy_version: "p1".to_owned(),
+        mapping_version: "m1".to_owned(),
+        raw: Personal::new(b"RAUW persoonsgegeven".to_vec()),
+        deliveries,
+    }
+}
+
+fn in_series(id: &str, series: u8, sequence: i64, deliveries: Vec<NewDelivery>) -> NewMessage {
+    NewMessage { order: Some(Order { key: [series; 32], sequence }), ..message(id, deliveries) }
+}
+
+fn delivery(state: State) -> NewDelivery {
+    NewDelivery {
+        idempotency_key: Uuid::new_v4(),
+        recipient: Some((PartyId::new("gemeente:0363"), Role::new("gemeente-college"))),
+        decision: decision("toen"),
+        volatile: false,
+        state,
+    }
+}
+
+fn volatile(state: State) -> NewDelivery {
+    NewDelivery { volatile: true, ..delivery(state) }
+}
+
+fn ready() -> NewDelivery {
+    delivery(State::Ready(outgoing()))
+}
+
+fn waiting(outcome: Outcome, again_at: Option<Timestamp>) -> NewDelivery {
+    delivery(State::Waiting { outcome, reason: reason(Code::FactsUnavailable), again_at })
+}
+
+fn refused() -> NewDelivery {
+    delivery(State::Final { outcome: Outcome::Refused, reason: reason(Code::NoGround), receipt: receipt() })
+}
+
+fn outgoing() -> Outgoing {
+    Outgoing {
+        kind: "nl.ketenpoort.test.v1".to_owned(),
+        content_type: "application/json".to_owned(),
+        body: Personal::new(b"UITGAAND persoonsgegeven".to_vec()),
+        digest: "sha-256=:BB==:".to_owned(),
+    }
+}
+
+fn decision(note: &str) -> Decision {
+    Decision { notes: vec![note.to_owned()], ..Decision::default() }
+}
+
+fn reason(code: Code) -> Reason {
+    Reason::new(code, code.hint())
+}
+
+/// Every one is another one.
+fn receipt() -> SignedReceipt {
+    let id = Uuid::new_v4();
+    SignedReceipt::from_ledger(id, format!("kop.{id}.handtekening"))
+}
+
+/// Accepts what must be new; gives the keys of its deliveries.
+async fn accept(ledger: &Ledger, message: NewMessage) -> Vec<DeliveryKey> {
+    match ledger.accept(message).await.unwrap() {
+        Accepted::New { deliveries, .. } => deliveries,
+        other => panic!("not new: {other:?}"),
+    }
+}
+
+async fn accept_one(ledger: &Ledger, message: NewMessage) -> DeliveryKey {
+    accept(ledger, message).await[0]
+}
+
+async fn outcome(ledger: &Ledger, key: DeliveryKey) -> Outcome {
+    ledger.delivery(key).await.unwrap().outcome
+}
+
+async fn keys_due(ledger: &Ledger, now: Timestamp) -> Vec<DeliveryKey> {
+    ledger.claim_due(now, 100, LEASE).await.unwrap().iter().map(|due| due.delivery).collect()
+}
+
+async fn owing(ledger: &Ledger) -> Vec<DeliveryKey> {
+    ledger.unreceipted(100).await.unwrap().iter().map(|due| due.delivery).collect()
+}
+
+/// What the tables hold, in spite of what the ledger's face shows.
+async fn count(ledger: &Ledger, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(&ledger.readers).await.unwrap()
+}
+
+/// Holds up the writer, so that what is asked meanwhile becomes one batch.
+struct Blocked {
+    other: SqliteConnection,
+}
+
+async fn blocked(house: &House) -> Blocked {
+    let mut other = File::at(&house.path()).writer().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let commands = &house.ledger.commands;
+    let nothing = Command::ClaimDue { now: 0, limit: 0, lease: 0, reply: oneshot::channel().0 };
+    assert!(commands.try_send(nothing).is_ok());
+    // Once it has taken this one, it cannot take another.
+    while commands.capacity() < commands.max_capacity() {
+        tokio::task::yield_now().await;
+    }
+    Blocked { other }
+}
+
+impl Blocked {
+    /// To be awaited last, beside what is asked.
+    async fn go(mut self) {
+        sqlx::query("ROLLBACK").execute(&mut self.other).await.unwrap();
+    }
+}

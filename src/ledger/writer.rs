@@ -4,39 +4,49 @@
 use super::batch;
 use super::command::Command;
 use super::file::File;
+use super::memory::Memory;
 use super::stored::Result;
 use super::work::Answer;
 use sqlx::{Connection, SqliteConnection};
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
-
-/// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
-const QUIET: Duration = Duration::from_secs(1);
 
 pub(super) struct Writer {
     pub file: File,
     /// `None` after an error: what state it was left in is not worth finding out.
     pub connection: Option<SqliteConnection>,
+    pub memory: Memory,
     pub commands: mpsc::Receiver<Command>,
     pub max_batch: NonZeroUsize,
+    pub quiet: Duration,
     /// Since when there is something in the write-ahead log.
     pub changed: Option<Instant>,
+    /// False from a write that failed until one that does not.
+    pub writable: Arc<AtomicBool>,
 }
 
 impl Writer {
-    pub async fn run(mut self) {
+    /// On a thread of its own: it is woken without a detour, and nothing that computes holds it up.
+    pub fn start(self) -> std::io::Result<()> {
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new().name("ledger".to_owned());
+        thread.spawn(move || runtime.block_on(self.run())).map(drop)
+    }
+
+    async fn run(mut self) {
         let mut closing = None;
-        loop {
-            let mut batch = Vec::new();
-            let received = self.commands.recv_many(&mut batch, self.max_batch.get());
-            if let Ok(0) = tokio::time::timeout(QUIET, received).await {
-                break;
-            }
+        let mut batch = Vec::new();
+        while self.commands.recv_many(&mut batch, self.max_batch.get()).await > 0 {
             closing = closing.or(self.stop(&mut batch));
             if !batch.is_empty() {
-                self.write(batch).await;
+                self.write(std::mem::take(&mut batch)).await;
+            }
+            if !self.writable.load(Ordering::Relaxed) {
+                self.look_for_room().await;
             }
             self.tidy().await;
         }
@@ -71,21 +81,39 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, "a batch was not written");
+                self.writable.store(false, Ordering::Relaxed);
                 self.abandon().await;
             }
         }
     }
 
+    /// A batch without a change also succeeds on a full disk, so that it says nothing.
+    async fn look_for_room(&mut self) {
+        match self.try_touch().await {
+            Ok(()) => self.writable.store(true, Ordering::Relaxed),
+            Err(_) => self.abandon().await,
+        }
+    }
+
+    async fn try_touch(&mut self) -> Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.file.writer().await?),
+        };
+        super::file::touch(connection).await
+    }
+
     async fn try_write(&mut self, batch: Vec<Command>) -> Result<Vec<Answer>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => self.connection.insert(self.file.writer().await?),
+            none => none.insert(self.file.writer().await?),
         };
-        batch::run(connection, batch).await
+        batch::run(connection, &mut self.memory, batch).await
     }
 
+    /// The gateway looks for what is due twice a second, so that this is done in time without a clock of its own.
     async fn tidy(&mut self) {
-        if !self.changed.is_some_and(|changed| changed.elapsed() >= QUIET) {
+        if !self.changed.is_some_and(|changed| changed.elapsed() >= self.quiet) {
             return;
         }
         let Some(connection) = &mut self.connection else { return };
@@ -103,6 +131,7 @@ impl Writer {
     }
 
     async fn abandon(&mut self) {
+        self.memory = Memory::default();
         if let Some(connection) = self.connection.take() {
             log_failure(connection.close_hard().await);
         }

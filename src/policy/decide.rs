@@ -255,7 +255,7 @@ impl Decision {
         for category in present.minus(shared).iter() {
             record.withheld.push(Withheld { category, reason: self.why_withheld(category) });
         }
-        if has_bsn && shared.contains(Category::Persoonsnummers) && !self.sheet.bsn {
+        if has_bsn && self.sheet.permitted.contains(Category::Persoonsnummers) && !self.sheet.bsn {
             let rules: Vec<_> = self.sheet.bsn_forbidden_by.iter().map(|p| p.id.as_str()).collect();
             record.notes.push(format!("bsn withheld: {}", rules.join(", ")));
         }
@@ -271,3 +271,6 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,11 +71,13 @@ pub struct EvaluationError;
 impl Engine {
     pub fn load(files: &Sources) -> Result<Engine, Vec<Finding>> {
         let mut findings = Vec::new();
-        let schema = match files.policies.get(SCHEMA_FILE).map(|text| Schema::from_cedarschema_str(text)) {
-            Some(Ok((schema, _warnings))) => schema,
-            Some(Err(error)) => {
-                return Err(vec![finding(SCHEMA_FILE, None, "", error.to_string())]);
-            }
+        let read = |text: &String| match Schema::from_cedarschema_str(text) {
+            Ok((schema, _warnings)) => Ok(schema),
+            Err(error) => Err(error.to_string()),
+        };
+        let schema = match files.policies.get(SCHEMA_FILE).map(read) {
+            Some(Ok(schema)) => schema,
+            Some(Err(hint)) => return Err(vec![finding(SCHEMA_FILE, None, "", hint)]),
             None => return Err(vec![finding(SCHEMA_FILE, None, "", "the file is missing")]),
         };
         let mut set = PolicySet::new();

@@ -234,7 +234,9 @@ fn other_libraries_never_log_below_warn() {
     let (_here, _guard, lines) = started("log_filter = \"trace,lapin=trace\"");
     tracing::info!(target: "lapin::channel", "a");
     tracing::debug!(target: "ketenpoorter", "b");
-    tracing::warn!(target: "lapin::channel", "c");
+    tracing::warn!(target: "sqlx::query", "c");
+    // With all that is in the message.
+    tracing::warn!(target: "lapin::returned_messages", "Server returned us a message");
     tracing::debug!(target: "ketenpoort::gateway", "d");
     tracing::info_span!(target: "hyper", "e").in_scope(|| assert_eq!(current_traceparent(), None));
     let told: Vec<_> = lines.all().iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect();

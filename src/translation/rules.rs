@@ -292,3 +292,6 @@ fn put(out: &mut Map<String, Value>, to: &[String], value: Value) {
     }
     here.insert(last.clone(), value);
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,9 @@ impl<'x, 's> Parser<'x, 's> {
                     self.push_text(character.encode_utf8(&mut [0; 4]))?;
                 }
                 Event::Decl(declaration) => {
+                    if self.elements > 0 {
+                        return Err(self.problem(Code::NotXml));
+                    }
                     if let Some(Ok(encoding)) = declaration.encoding()
                         && !AsRef::<str>::as_ref(&encoding).eq_ignore_ascii_case("utf-8")
                     {

@@ -4,7 +4,7 @@
 mod iris;
 
 use crate::messages::{Notice, Person, RELEASE, REQUEST, event, numbered, release, request, trace_id};
-use crate::scene::{Proof, Scene, run, shared};
+use crate::scene::{Proof, Scene, root, run, shared};
 use ketenpoort::code::Code;
 use ketenpoort::demo::partner::{Access, Event, Partner, UserId};
 use ketenpoort::outcome::Outcome;
@@ -245,6 +245,31 @@ fn nobody_can_send_in_the_name_of_another() {
         scene.send("dji", &good).await;
         scene.receipt("dji", &good.id, "gemeente:0606").await;
         assert_eq!(scene.recipients_of(&good.id).len(), 1);
+    });
+}
+
+/// Where the broker lets somebody in by mistake, the gateway does not.
+#[test]
+fn who_writes_in_the_queue_of_another_is_told_and_not_believed() {
+    run(async {
+        let scene = shared().await;
+        let intruder = scene.partner("wijkteam:delfshaven");
+        let (vhost, _) = intruder.access.user.split_once('.').unwrap();
+        let script = root().join("deploy/broker.sh");
+        let allowed = ["ctl", "set_permissions", "-p", vhost, &intruder.access.user, "", ".*", ".*"];
+        let status = tokio::process::Command::new(script).args(allowed).status().await.unwrap();
+        assert!(status.success());
+        let dji = scene.partner("dji").access.clone();
+        let access = Access { inbound: dji.inbound, ..intruder.access.clone() };
+        let event = Event { source: Some(dji.source), ..release(&notice()) };
+        Partner::connect(access).await.unwrap().publish(&event).await.unwrap();
+
+        let proofs = scene.receipts("wijkteam:delfshaven", &event.id, 1).await;
+        assert_eq!(problems(&proofs[0]), ["KP-1005 source", "KP-1005 user-id"]);
+        // It did not use up the name that it gave itself.
+        scene.send("dji", &event).await;
+        scene.receipt("dji", &event.id, "gemeente:0606").await;
+        assert_eq!(scene.recipients_of(&event.id), ["gemeente:0606"]);
     });
 }
 

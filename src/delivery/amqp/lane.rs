@@ -23,7 +23,6 @@ use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, Connection};
 use std::collections::HashSet;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -188,7 +187,10 @@ impl Flight {
                 match self.pending[index].confirmation.as_mut().poll(cx) {
                     Poll::Pending => index += 1,
                     Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Ready(Ok(confirmation)) => self.confirm(index, confirmation),
+                    Poll::Ready(Ok(confirmation)) => {
+                        self.confirm(index, confirmation);
+                        progress = true;
+                    }
                 }
             }
             if self.pending.is_empty() {
@@ -197,7 +199,6 @@ impl Flight {
             } else if self.returned.is_empty() {
                 self.settle(looked_at_before);
             }
-            progress |= self.confirmed.len() != looked_at_before;
             // Whatever was found in this look needs one more.
             if self.returned.is_empty() && !self.confirmed.is_empty() {
                 continue;

@@ -69,6 +69,7 @@ fn what_is_not_accepted_is_told_with_its_place() {
         ("<doc xmlns='urn:t'/>\n<doc xmlns='urn:t'/>", "KP-2002 line 2"),
         ("<doc xmlns='urn:t'/> x", "KP-2002 line 1"),
         ("<doc xmlns='urn:t' a='1' a='2'/>", "KP-2002 line 1"),
+        ("<doc xmlns='urn:t'><?xml version='1.0'?></doc>", "KP-2002 line 1"),
         ("<doc xmlns='urn:t'>&#0;</doc>", "KP-2002 line 1"),
         ("<doc xmlns='urn:t'>&#11;</doc>", "KP-2002 line 1"),
         ("<doc xmlns='urn:t' v='&#11;'/>", "KP-2002 line 1"),

@@ -5,10 +5,13 @@ use futures_util::task::noop_waker;
 use lapin::BasicProperties;
 use lapin::message::{BasicReturnMessage, Delivery};
 use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Mutex;
 
 /// A channel as lapin keeps it: returns wait in a row, and each confirmation that completes takes the first.
 #[derive(Default)]
 struct Channel {
+    random: fastrand::Rng,
     waiting: VecDeque<String>,
     unconfirmed: Vec<Sent>,
 }
@@ -27,33 +30,38 @@ fn returned(id: &str) -> BasicReturnMessage {
 }
 
 impl Channel {
-    fn send(&mut self, flight: &mut Flight, id: String, routable: bool) -> oneshot::Receiver<Answer> {
-        let (confirm, confirmation) = oneshot::channel();
-        let (answer, receiver) = oneshot::channel();
-        let confirmation = async move { Ok(confirmation.await.unwrap()) };
-        flight.pending.push(Pending { confirmation: Box::pin(confirmation), id: id.clone(), answer });
-        self.unconfirmed.push(Sent { id, to_return: !routable, confirm });
-        receiver
-    }
-
-    /// The broker returns one message that it must return.
-    fn give_back(&mut self, random: &mut fastrand::Rng) {
-        let due: Vec<usize> = (0..self.unconfirmed.len()).filter(|&i| self.unconfirmed[i].to_return).collect();
-        if let Some(&index) = random.choice(&due) {
+    /// Something comes from the broker, or nothing: some message is returned, or confirmed but never before its
+    /// return.
+    fn goes_on(&mut self) {
+        let returns = self.random.bool();
+        let due = (0..self.unconfirmed.len()).filter(|&i| self.unconfirmed[i].to_return == returns);
+        let Some(index) = self.random.choice(due.collect::<Vec<_>>()) else { return };
+        if returns {
             self.unconfirmed[index].to_return = false;
             self.waiting.push_back(self.unconfirmed[index].id.clone());
-        }
-    }
-
-    /// The broker confirms one message, never before its return.
-    fn confirm(&mut self, random: &mut fastrand::Rng) {
-        let due: Vec<usize> = (0..self.unconfirmed.len()).filter(|&i| !self.unconfirmed[i].to_return).collect();
-        if let Some(&index) = random.choice(&due) {
+        } else {
             let sent = self.unconfirmed.swap_remove(index);
             let message = self.waiting.pop_front().map(|id| returned(&id));
             sent.confirm.send(Confirmation::Ack(message)).unwrap();
         }
     }
+}
+
+/// Sends a message on a channel that goes on while it is looked at.
+fn send(channel: &Arc<Mutex<Channel>>, flight: &mut Flight, id: &str, routable: bool) -> oneshot::Receiver<Answer> {
+    let (confirm, mut confirmation) = oneshot::channel();
+    let (answer, receiver) = oneshot::channel();
+    channel.lock().unwrap().unconfirmed.push(Sent { id: id.to_owned(), to_return: !routable, confirm });
+    let channel = channel.clone();
+    let confirmation = poll_fn(move |cx| {
+        let mut channel = channel.lock().unwrap();
+        for _ in 0..channel.random.u8(0..3) {
+            channel.goes_on();
+        }
+        Pin::new(&mut confirmation).poll(cx).map(|confirmation| Ok(confirmation.unwrap()))
+    });
+    flight.pending.push(Pending { confirmation: Box::pin(confirmation), id: id.to_owned(), answer });
+    receiver
 }
 
 fn look(flight: &mut Flight) -> Poll<bool> {
@@ -62,26 +70,23 @@ fn look(flight: &mut Flight) -> Poll<bool> {
 
 #[test]
 fn every_return_finds_its_own_message() {
+    const MESSAGES: usize = 40;
     for seed in 0..3000 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (mut channel, mut flight) = (Channel::default(), Flight::default());
+        let channel = Channel { random: fastrand::Rng::with_seed(seed + 1), ..Channel::default() };
+        let (channel, mut flight) = (Arc::new(Mutex::new(channel)), Flight::default());
         let unroutable_share = random.f64() * random.f64();
         let mut expected = Vec::new();
-        let mut sent = 0;
-        while sent < 40 || !channel.unconfirmed.is_empty() {
-            match random.u8(0..8) {
-                0..3 if sent < 40 && flight.returned.is_empty() => {
-                    let routable = random.f64() >= unroutable_share;
-                    let answer = channel.send(&mut flight, format!("message {sent}"), routable);
-                    expected.push((routable, answer));
-                    sent += 1;
-                }
-                3..5 => channel.give_back(&mut random),
-                5..7 => channel.confirm(&mut random),
-                _ => drop(look(&mut flight)),
+        while expected.len() < MESSAGES || !flight.pending.is_empty() {
+            if expected.len() < MESSAGES && flight.returned.is_empty() && random.bool() {
+                let routable = random.f64() >= unroutable_share;
+                let id = format!("message {}", expected.len());
+                expected.push((routable, send(&channel, &mut flight, &id, routable)));
+            } else {
+                let pending = flight.pending.len();
+                assert_eq!(look(&mut flight).is_ready(), flight.pending.len() < pending);
             }
         }
-        let _ = look(&mut flight);
         for (routable, mut answer) in expected {
             let expected = if routable { Ok(()) } else { Err(Failure::Unroutable) };
             assert_eq!(answer.try_recv().unwrap(), expected, "seed {seed}");
@@ -90,32 +95,43 @@ fn every_return_finds_its_own_message() {
     }
 }
 
+/// A message whose confirmation comes when the test says so.
+fn sent(flight: &mut Flight, id: &str) -> (oneshot::Sender<Confirmation>, oneshot::Receiver<Answer>) {
+    let (confirm, confirmation) = oneshot::channel();
+    let (answer, receiver) = oneshot::channel();
+    let confirmation = async move { Ok(confirmation.await.unwrap()) };
+    flight.pending.push(Pending { confirmation: Box::pin(confirmation), id: id.to_owned(), answer });
+    (confirm, receiver)
+}
+
 #[test]
 fn two_returns_that_come_with_each_other() {
     // Both are returned, and then confirmed the other way round, as with one confirmation for several messages.
-    let (mut channel, mut flight) = (Channel::default(), Flight::default());
-    let mut answers = ["one", "two"].map(|id| channel.send(&mut flight, id.to_owned(), false));
-    channel.waiting = ["one".to_owned(), "two".to_owned()].into();
-    let [one, two] = channel.unconfirmed.try_into().ok().unwrap();
-    two.confirm.send(Confirmation::Ack(Some(returned(&channel.waiting.pop_front().unwrap())))).unwrap();
+    let mut flight = Flight::default();
+    let (confirm_one, mut one) = sent(&mut flight, "one");
+    let (confirm_two, mut two) = sent(&mut flight, "two");
+    confirm_two.send(Confirmation::Ack(Some(returned("one")))).unwrap();
     assert_eq!(look(&mut flight), Poll::Ready(true));
-    assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()), "nothing is certain yet");
-    one.confirm.send(Confirmation::Ack(Some(returned(&channel.waiting.pop_front().unwrap())))).unwrap();
+    assert!(one.try_recv().is_err() && two.try_recv().is_err(), "nothing is certain yet");
+    confirm_one.send(Confirmation::Ack(Some(returned("two")))).unwrap();
     assert_eq!(look(&mut flight), Poll::Ready(true));
-    assert!(answers.iter_mut().all(|answer| answer.try_recv() == Ok(Err(Failure::Unroutable))));
+    assert_eq!(one.try_recv(), Ok(Err(Failure::Unroutable)));
+    assert_eq!(two.try_recv(), Ok(Err(Failure::Unroutable)));
 }
 
 #[test]
 fn without_returns_nobody_waits_for_others() {
-    let (mut channel, mut flight) = (Channel::default(), Flight::default());
-    let mut answers = ["one", "two", "three"].map(|id| channel.send(&mut flight, id.to_owned(), true));
-    channel.unconfirmed.remove(1).confirm.send(Confirmation::Ack(None)).unwrap();
-    channel.unconfirmed.remove(1).confirm.send(Confirmation::Nack(None)).unwrap();
+    let mut flight = Flight::default();
+    let (_confirm_one, mut one) = sent(&mut flight, "one");
+    let (confirm_two, mut two) = sent(&mut flight, "two");
+    let (confirm_three, mut three) = sent(&mut flight, "three");
+    confirm_two.send(Confirmation::Ack(None)).unwrap();
+    confirm_three.send(Confirmation::Nack(None)).unwrap();
     assert_eq!(look(&mut flight), Poll::Ready(true));
     assert_eq!(look(&mut flight), Poll::Pending);
-    assert!(answers[0].try_recv().is_err());
-    assert_eq!(answers[1].try_recv(), Ok(Ok(())));
-    assert_eq!(answers[2].try_recv(), Ok(Err(Failure::Nacked)));
+    assert!(one.try_recv().is_err());
+    assert_eq!(two.try_recv(), Ok(Ok(())));
+    assert_eq!(three.try_recv(), Ok(Err(Failure::Nacked)));
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! Intake, delivery and topology against a real broker, which `deploy/broker.sh` finds or starts. Each test has a
+//! vhost of its own.
+
+mod connection;
+mod intake;
+mod permissions;
+mod publisher;
+mod vhost;

@@ -1,0 +1,14 @@
+//! Never lost, never doubled: a real gateway on a real broker, while whatever can break breaks. At the end the books
+//! must balance.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod books;
+mod broker;
+mod disk;
+mod kill;
+mod recipients;
+mod scene;
+mod stop;
+mod traffic;
+mod webhook;

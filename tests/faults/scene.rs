@@ -1,0 +1,372 @@
+//! A world with the partners of the demo, a webhook that can fail, and everybody who keeps the books. What the
+//! gateway did is read off queues, webhooks and receipts; it is asked only what still waits.
+
+use crate::books::{Arrival, Books, Sent, Slip};
+use crate::traffic::{Message, Traffic};
+use crate::webhook::Webhook;
+use ketenpoort::demo::partner::{Access, Partner, Received};
+use ketenpoort::demo::{Note, Options, World};
+use ketenpoort::receipt::keys::KeySet;
+use lapin::options::{BasicAckOptions, BasicGetOptions};
+use lapin::{Connection, ConnectionProperties};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::process::Output;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// What does not come after so long does not come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at something that cannot be awaited.
+pub const LOOK: Duration = Duration::from_millis(50);
+/// Obligations under way at once.
+const WINDOW: usize = 80;
+
+pub const GATEWAY: &str = env!("CARGO_BIN_EXE_ketenpoort");
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+pub struct Scene {
+    pub world: World,
+    pub webhook: Webhook,
+    pub slips: Slips,
+    pub vhost: String,
+    broker: Vec<(String, String)>,
+    collectors: JoinSet<()>,
+    _folder: tempfile::TempDir,
+}
+
+/// How a scene differs from the usual.
+#[derive(Default)]
+pub struct Setting<'a> {
+    /// Put over the gateway's configuration.
+    pub config: &'a str,
+    /// More partners, as TOML; `WEBHOOK` stands for the address of the webhook.
+    pub partners: &'a str,
+    /// Run instead of the gateway itself.
+    pub program: Option<&'a Path>,
+    /// For `deploy/broker.sh`.
+    pub broker: Vec<(String, String)>,
+}
+
+impl Scene {
+    pub async fn start(setting: Setting<'_>) -> Scene {
+        let folder = tempfile::tempdir().unwrap();
+        let webhook = Webhook::start().await;
+        let partners = folder.path().join("partners");
+        std::fs::create_dir(&partners).unwrap();
+        let demo = std::fs::read_to_string(Path::new(ROOT).join("deploy/demo/partners.toml")).unwrap();
+        let all = demo.replace("http://127.0.0.1:0", "WEBHOOK") + setting.partners;
+        std::fs::write(partners.join("partners.toml"), all.replace("WEBHOOK", &webhook.base())).unwrap();
+        let options = Options {
+            partners,
+            config: setting.config.to_owned(),
+            broker: setting.broker.clone(),
+            ..Options::new(ROOT, folder.path().join("home"), setting.program.unwrap_or(Path::new(GATEWAY)))
+        };
+        let world = World::start(&options).await.unwrap();
+        let keys = world.note.keys().await.unwrap();
+        let slips = Slips::new(keys);
+        let mut collectors = JoinSet::new();
+        for access in world.note.partners.values() {
+            collectors.spawn(slips.clone().collect(access.clone()));
+        }
+        Scene { world, webhook, slips, vhost: options.vhost, broker: setting.broker, collectors, _folder: folder }
+    }
+
+    /// `deploy/broker.sh` on the broker of this scene.
+    pub async fn broker(&self, arguments: &[&str]) -> String {
+        broker(&self.broker, arguments).await
+    }
+
+    /// `rabbitmqctl` on the virtual host of this scene.
+    pub async fn ctl(&self, arguments: &[&str]) -> String {
+        self.broker(&[&["ctl", "--vhost", &self.vhost], arguments].concat()).await
+    }
+
+    pub fn senders(&self) -> Senders {
+        Senders { note: self.world.note.clone(), open: HashMap::new() }
+    }
+
+    pub fn flow(&self, rng: fastrand::Rng) -> Flow {
+        let stop = CancellationToken::new();
+        let flowing = flow(self.senders(), self.slips.clone(), rng, stop.clone());
+        Flow { stop, flowing: tokio::spawn(flowing) }
+    }
+
+    /// Until everything that is owed has its receipt.
+    pub async fn settled(&self, sent: &[Sent]) {
+        let owed: Vec<_> = sent.iter().flat_map(Sent::obligations).collect();
+        let missing = || {
+            let has = self.slips.state();
+            owed.iter().filter(|obligation| !has.settled.contains(obligation)).cloned().collect::<Vec<_>>()
+        };
+        let mut changes = self.slips.count.subscribe();
+        while !missing().is_empty() {
+            if timeout(PATIENCE, changes.changed()).await.is_err() {
+                let (missing, waiting) = (missing(), self.waiting().await);
+                let log = std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap_or_default();
+                let tail: Vec<_> = log.lines().rev().take(20).collect();
+                panic!(
+                    "no receipts for {missing:#?}; waiting: {waiting:#?}; the log ends, backwards:\n{}",
+                    tail.join("\n")
+                );
+            }
+        }
+    }
+
+    /// What a second process says that waits.
+    pub async fn waiting(&self) -> Vec<Value> {
+        let list = self.parked(&["list", "--limit", "1000"]).await;
+        let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+        list.as_array().unwrap().clone()
+    }
+
+    /// `ketenpoort parked ... --json`.
+    pub async fn parked(&self, arguments: &[&str]) -> Output {
+        let config = &self.world.note.config;
+        let mut command = Command::new(GATEWAY);
+        command.arg("parked").args(arguments).arg("--json").arg("--config").arg(config);
+        command.output().await.unwrap()
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        let url = format!("{}/health/ready", self.world.note.http);
+        reqwest::get(url).await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// The part that readiness names is up or down.
+    pub async fn until_part(&self, part: &str, state: &str) {
+        let url = format!("{}/health/ready", self.world.note.http);
+        until(&format!("{part} {state}"), async || {
+            let answer: Value = reqwest::get(&url).await.ok()?.json().await.ok()?;
+            (find(&answer, part)? == state).then_some(())
+        })
+        .await;
+    }
+
+    /// The gateway stops, and everything that it ever put anywhere is counted.
+    pub async fn close(mut self, sent: Vec<Sent>) -> Books {
+        let waiting = self.waiting().await.iter().map(ToString::to_string).collect();
+        self.world.stop_gateway().await.unwrap();
+        self.collectors.shutdown().await;
+        let mut arrivals = Vec::new();
+        for (party, access) in &self.world.note.partners {
+            for left in drain(access, &access.receipts).await {
+                self.slips.note(&left);
+            }
+            let Some(queue) = &access.out else { continue };
+            for arrived in drain(access, queue).await {
+                arrivals.push(arrival(party.as_str(), &arrived));
+            }
+        }
+        for attempt in self.webhook.attempts() {
+            let party = attempt.path.trim_start_matches('/').replacen('-', ":", 1);
+            let taken = attempt.answer.takes();
+            arrivals.push(Arrival::new(&party, &attempt.message, &attempt.key, &attempt.data, taken));
+        }
+        let slips = self.slips.state().all.clone();
+        Books { sent, arrivals, slips, waiting }
+    }
+}
+
+/// The text under a name, wherever it stands.
+fn find<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    match value {
+        Value::Object(map) => {
+            map.get(name).and_then(Value::as_str).or_else(|| map.values().find_map(|v| find(v, name)))
+        }
+        Value::Array(list) => list.iter().find_map(|value| find(value, name)),
+        _ => None,
+    }
+}
+
+pub async fn broker(environment: &[(String, String)], arguments: &[&str]) -> String {
+    let mut command = Command::new(Path::new(ROOT).join("deploy/broker.sh"));
+    let output = command.args(arguments).envs(environment.iter().cloned()).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "broker.sh {arguments:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Looks again and again, where nothing tells.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+fn arrival(party: &str, received: &Received) -> Arrival {
+    let attribute = |name| received.attribute(name).unwrap_or_default();
+    let data = received.body.reveal_personal_data();
+    Arrival::new(party, attribute("correlationid"), attribute("id"), data, true)
+}
+
+/// All that is in a queue.
+async fn drain(access: &Access, queue: &str) -> Vec<Received> {
+    let connection = Connection::connect(&access.url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let mut all = Vec::new();
+    while let Some(message) = channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap() {
+        message.delivery.ack(BasicAckOptions::default()).await.unwrap();
+        all.push(Received::from(message.delivery));
+    }
+    all
+}
+
+/// The receipts that came in so far.
+#[derive(Clone)]
+pub struct Slips {
+    keys: Arc<KeySet>,
+    state: Arc<Mutex<SlipsState>>,
+    /// Of obligations with a receipt.
+    count: Arc<watch::Sender<usize>>,
+}
+
+#[derive(Default)]
+struct SlipsState {
+    all: Vec<Slip>,
+    settled: HashSet<crate::books::Obligation>,
+}
+
+impl Slips {
+    fn new(keys: KeySet) -> Slips {
+        Slips { keys: Arc::new(keys), state: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, SlipsState> {
+        self.state.lock().unwrap()
+    }
+
+    pub fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    pub async fn until(&self, count: usize) {
+        self.count.subscribe().wait_for(|now| *now >= count).await.unwrap();
+    }
+
+    pub fn settled(&self, sent: &Sent) -> bool {
+        let state = self.state();
+        sent.obligations().all(|obligation| state.settled.contains(&obligation))
+    }
+
+    /// The receipts of one message, in the order in which they came.
+    pub fn of(&self, id: &str) -> Vec<Slip> {
+        let is_its = |slip: &&Slip| slip.receipt.message.id.as_deref() == Some(id);
+        self.state().all.iter().filter(is_its).cloned().collect()
+    }
+
+    fn note(&self, received: &Received) {
+        let (receipt, text) = received.receipt(&self.keys).unwrap();
+        let slip = Slip { receipt, text };
+        let mut state = self.state();
+        state.settled.insert(slip.obligation());
+        state.all.push(slip);
+        self.count.send_replace(state.settled.len());
+    }
+
+    /// For good, also where the broker goes and comes back.
+    async fn collect(self, access: Access) {
+        loop {
+            if let Ok(partner) = Partner::connect(access.clone()).await
+                && let Ok(mut inbox) = partner.receipts().await
+            {
+                while let Ok(received) = inbox.take().await {
+                    self.note(&received);
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Partners that keep at it: a message of which they do not know that the broker has it is sent again.
+pub struct Senders {
+    note: Note,
+    open: HashMap<&'static str, Partner>,
+}
+
+impl Senders {
+    pub async fn send(&mut self, message: &Message) {
+        let sending = async {
+            while !self.try_send(message).await {
+                self.open.remove(message.from);
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(PATIENCE, sending).await.unwrap_or_else(|_| panic!("the broker takes nothing from {}", message.from));
+    }
+
+    pub async fn send_all(&mut self, messages: &[Message]) {
+        for message in messages {
+            self.send(message).await;
+        }
+    }
+
+    async fn try_send(&mut self, message: &Message) -> bool {
+        if !self.open.contains_key(message.from) {
+            let Ok(partner) = self.note.partner(message.from).await else { return false };
+            self.open.insert(message.from, partner);
+        }
+        self.open[message.from].publish(&message.event).await.is_ok()
+    }
+}
+
+/// Messages that keep coming, as many at once as a window has room for.
+pub struct Flow {
+    stop: CancellationToken,
+    flowing: JoinHandle<Vec<Sent>>,
+}
+
+impl Flow {
+    pub async fn stop(self) -> Vec<Sent> {
+        self.stop.cancel();
+        self.flowing.await.unwrap()
+    }
+}
+
+async fn flow(mut senders: Senders, slips: Slips, mut rng: fastrand::Rng, stop: CancellationToken) -> Vec<Sent> {
+    let mut traffic = Traffic::new(rng.fork());
+    let mut sent: Vec<Message> = Vec::new();
+    let mut owed = 0usize;
+    while !stop.is_cancelled() {
+        let room = slips.until((owed + 1).saturating_sub(WINDOW));
+        if stop.run_until_cancelled(room).await.is_none() {
+            break;
+        }
+        let earlier = (!sent.is_empty()).then(|| &sent[rng.usize(..sent.len())]);
+        let message = match (rng.u8(..16), earlier) {
+            (0, Some(earlier)) => {
+                senders.send(earlier).await;
+                continue;
+            }
+            // Which of the two is the first must be beyond doubt.
+            (1, Some(earlier)) if earlier.from == "dji" && slips.settled(&earlier.sent) => earlier.contradicted(),
+            _ => traffic.next(),
+        };
+        senders.send(&message).await;
+        owed += message.sent.owed.len();
+        sent.push(message);
+    }
+    sent.into_iter().map(|message| message.sent).collect()
+}
+
+/// `KETENPOORT_SEED` for the same draw again.
+pub fn seed() -> fastrand::Rng {
+    let given = std::env::var("KETENPOORT_SEED").ok().map(|seed| seed.parse().unwrap());
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
+    println!("KETENPOORT_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}

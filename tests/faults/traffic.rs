@@ -1,0 +1,196 @@
+//! Traffic: messages of every kind as partners send them, drawn from a seed, each with what it makes owed.
+
+use crate::books::{Owed, Sent};
+use ketenpoort::demo::partner::Event;
+use ketenpoort::envelope::digest_label;
+use ketenpoort::outcome::Outcome::{self, Delivered, Refused, Rejected, Superseded};
+use ketenpoort::personal::Personal;
+use uuid::Uuid;
+
+const RELEASE: &str = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
+const REQUEST: &str = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
+const MEETING: &str = "nl.ketenpoort.casusoverleg.gegevens-gevraagd.v1";
+
+/// Two take their messages off a queue, and two by webhook.
+pub const MUNICIPALITIES: [&str; 4] = ["0344", "0606", "0505", "0599"];
+/// BSN and SKN of somebody whom the probation service knows, so that it gets the message too.
+const KNOWN: (&str, &str) = ("999993653", "2048113");
+
+/// A message, who sends it, and what it makes owed.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub from: &'static str,
+    pub event: Event,
+    pub sent: Sent,
+}
+
+#[derive(Debug)]
+pub struct Traffic {
+    rng: fastrand::Rng,
+    /// Counted on, so that no two series are the same.
+    series: u32,
+    /// The other half of a pair.
+    next: Option<Message>,
+}
+
+/// Who is released, from where to where.
+pub struct Release<'a> {
+    pub series: &'a str,
+    pub sequence: i64,
+    pub known: bool,
+    pub municipalities: &'a [&'a str],
+}
+
+impl Traffic {
+    pub fn new(rng: fastrand::Rng) -> Traffic {
+        Traffic { rng, series: 0, next: None }
+    }
+
+    pub fn next(&mut self) -> Message {
+        if let Some(next) = self.next.take() {
+            return next;
+        }
+        match self.rng.u8(..20) {
+            0..=8 => self.release(),
+            9..=12 => self.moved(),
+            13..=14 => self.invalid(),
+            15..=18 => self.request(),
+            _ => self.meeting(),
+        }
+    }
+
+    fn release(&mut self) -> Message {
+        let series = self.new_series();
+        let (home, new_home) = (self.municipality(), self.municipality());
+        let municipalities = if home == new_home { vec![home] } else { vec![home, new_home] };
+        let known = self.rng.u8(..4) == 0;
+        let release = Release { series: &series, sequence: 1, known, municipalities: &municipalities };
+        release.message(&[Delivered])
+    }
+
+    /// A release that moves; now and then the news comes before the old notification.
+    fn moved(&mut self) -> Message {
+        let series = self.new_series();
+        let municipalities = [self.municipality()];
+        let first = Release { series: &series, sequence: 1, known: false, municipalities: &municipalities };
+        let second = Release { sequence: 2, ..first };
+        let (first, second) = (first.message(&[Delivered, Superseded]), second.message(&[Delivered]));
+        let (now, later) = if self.rng.u8(..3) == 0 { (second, first) } else { (first, second) };
+        self.next = Some(later);
+        now
+    }
+
+    fn invalid(&mut self) -> Message {
+        let data = match self.rng.u8(..3) {
+            0 => "<Invrijheidstelling>".to_owned(),
+            1 => format!("<!DOCTYPE a [<!ENTITY b \"{}\">]><a>&b;</a>", self.rng.u32(..)),
+            _ => "<Invrijheidstelling xmlns=\"urn:nl:ketenpoort:dji:detentie:1\"/>".to_owned(),
+        };
+        let event = Event { sequence: Some(1), ..Event::new(RELEASE, data.into_bytes()) };
+        Message::new("dji", event, None, vec![Owed { recipient: None, outcomes: &[Rejected] }])
+    }
+
+    fn request(&mut self) -> Message {
+        let (from, ground, purpose, bsn, outcome): (_, _, _, _, &[Outcome]) = match self.rng.u8(..3) {
+            0 => ("gemeente:0606", "18b", "advies", "999991012", &[Delivered]),
+            1 => ("gemeente:0606", "18b", "toezicht", "999990172", &[Refused]),
+            _ => ("gemeente:0599", "wmo", "toezicht", "999990342", &[Delivered]),
+        };
+        let born = match bsn {
+            "999991012" => "1979",
+            "999990172" => "1969-02-08",
+            _ => "1983-06-17",
+        };
+        let (municipality, reference) = (from.trim_start_matches("gemeente:"), self.rng.u32(..));
+        let data = format!(
+            r#"{{"verzoek":{{"kenmerk":"K-{reference}","grond":"{ground}","doel":"{purpose}","gemeentecode":"{municipality}"}},
+                "persoon":{{"bsn":"{bsn}","geslachtsnaam":"Jansen","geboortedatum":"{born}"}}}}"#
+        );
+        let owed = Owed { recipient: Some(from.to_owned()), outcomes: outcome };
+        Message::new(from, Event::new(REQUEST, data.into_bytes()), None, vec![owed])
+    }
+
+    fn meeting(&mut self) -> Message {
+        let data = format!(
+            r#"{{"overleg":{{"kenmerk":"Z-{}","datum":"2027-01-20","doel":"toezicht","deelnemers":[
+                {{"oin":"00000099000900000201"}},{{"oin":"00000099000900000006"}},
+                {{"oin":"00000099000900000205"}},{{"oin":"00000099000900000301"}}]}},
+                "persoon":{{"bsn":"999990561","geslachtsnaam":"El Idrissi","geboortedatum":"1998-03-05"}}}}"#,
+            self.rng.u32(..)
+        );
+        let owed = |recipient: &str, outcomes| Owed { recipient: Some(recipient.to_owned()), outcomes };
+        let owed = vec![
+            owed("zvh:rotterdam-rijnmond", &[Delivered]),
+            owed("politie:rotterdam", &[Delivered]),
+            owed("rvdk", &[Delivered]),
+            owed("wijkteam:delfshaven", &[Delivered]),
+            owed("woningcorporatie:havenlicht", &[Refused]),
+        ];
+        Message::new("zvh:rotterdam-rijnmond", Event::new(MEETING, data.into_bytes()), None, owed)
+    }
+
+    fn municipality(&mut self) -> &'static str {
+        MUNICIPALITIES[self.rng.usize(..MUNICIPALITIES.len())]
+    }
+
+    fn new_series(&mut self) -> String {
+        self.series += 1;
+        format!("DET-{}-{}", self.rng.u16(..), self.series)
+    }
+}
+
+impl Message {
+    fn new(from: &'static str, event: Event, series: Option<(String, i64)>, owed: Vec<Owed>) -> Message {
+        let digest = digest_label(event.data.reveal_personal_data());
+        Message { from, sent: Sent { id: event.id.clone(), digest, series, owed }, event }
+    }
+
+    /// Under the same id, with other content; of an XML message.
+    pub fn contradicted(&self) -> Message {
+        let mut data = self.event.data.reveal_personal_data().clone();
+        data.extend_from_slice(format!("<!-- {} -->", Uuid::new_v4()).as_bytes());
+        let event = Event { data: Personal::new(data), ..self.event.clone() };
+        Message::new(self.from, event, None, vec![Owed { recipient: None, outcomes: &[Rejected] }])
+    }
+}
+
+impl Release<'_> {
+    pub fn message(&self, outcomes: &'static [Outcome]) -> Message {
+        let event = Event { sequence: Some(self.sequence), ..Event::new(RELEASE, self.xml().into_bytes()) };
+        let municipalities = self.municipalities.iter().map(|code| format!("gemeente:{code}"));
+        let reclassering = self.known.then(|| "reclassering".to_owned());
+        let owed = municipalities.chain(reclassering).map(|party| Owed { recipient: Some(party), outcomes });
+        Message::new("dji", event, Some((self.series.to_owned(), self.sequence)), owed.collect())
+    }
+
+    fn xml(&self) -> String {
+        let series = self.series;
+        // Of the rest IRIS never heard.
+        let (bsn, skn) = if self.known { KNOWN } else { ("999991103", "2048243") };
+        let home = self.municipalities[0];
+        let settles = self.municipalities.get(1).map_or_else(String::new, |code| {
+            format!("<Vestiging><Woonplaats>Elders</Woonplaats><Gemeentecode>{code}</Gemeentecode></Vestiging>")
+        });
+        let day = 10 + self.sequence;
+        format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+<Invrijheidstelling xmlns="urn:nl:ketenpoort:dji:detentie:1">
+  <Persoon>
+    <Bsn>{bsn}</Bsn><Skn>{skn}</Skn>
+    <Geslachtsnaam>Jansen</Geslachtsnaam><Voornamen>Noor</Voornamen>
+    <Geboortedatum>19870412</Geboortedatum><Geboorteplaats>Delft</Geboorteplaats>
+    <Geslacht>V</Geslacht><Nationaliteit>Nederlandse</Nationaliteit>
+  </Persoon>
+  <Adres>
+    <Straat>Voorstraat</Straat><Huisnummer>251</Huisnummer><Postcode>3311 EN</Postcode>
+    <Woonplaats>Ergens</Woonplaats><Gemeentecode>{home}</Gemeentecode>
+  </Adres>
+  {settles}
+  <Detentie>
+    <Registratienummer>{series}</Registratienummer><InrichtingCode>VHZ</InrichtingCode>
+    <Begin>20261002</Begin><EindeVerwacht>202702{day}</EindeVerwacht>
+  </Detentie>
+</Invrijheidstelling>"#
+        )
+    }
+}

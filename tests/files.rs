@@ -1,0 +1,399 @@
+//! The files that say what messages are: those that ship hold together, what is broken in them is told, and a new
+//! partner with a new message is files only.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+use jiff::Timestamp;
+use ketenpoort::catalogue::{Catalogue, Finding, Sources};
+use ketenpoort::check;
+use ketenpoort::core::Pipeline;
+use ketenpoort::directory::Directory;
+use ketenpoort::envelope::RawMessage;
+use ketenpoort::explain::{Explanation, explain};
+use ketenpoort::facts::Facts;
+use ketenpoort::outcome::Outcome;
+use ketenpoort::party::PartyId;
+use ketenpoort::personal::Personal;
+use ketenpoort::policy::Engine;
+use ketenpoort::validation::Limits;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Every file that is read, in memory.
+#[derive(Clone)]
+struct Files {
+    sources: Sources,
+    partners: BTreeMap<String, String>,
+}
+
+impl Files {
+    fn read(root: &Path, partners: &Path) -> Files {
+        let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
+        let partners = std::fs::read_dir(partners).unwrap().map(|entry| entry.unwrap().path());
+        let named = |path: PathBuf| (path.file_name().unwrap().to_str().unwrap().to_owned(), text(&path));
+        Files { sources, partners: partners.map(named).collect() }
+    }
+
+    fn shipped() -> Files {
+        Files::read(root(), &root().join("deploy/partners"))
+    }
+
+    /// With one place in one file changed.
+    fn with(&self, path: &str, old: &str, new: &str) -> Files {
+        let mut changed = self.clone();
+        let (folder, name) = path.split_once('/').unwrap();
+        let files = match folder {
+            "schemas" => &mut changed.sources.schemas,
+            "policies" => &mut changed.sources.policies,
+            "mappings" => &mut changed.sources.mappings,
+            _ => &mut changed.partners,
+        };
+        let text = files.get_mut(name).unwrap_or_else(|| panic!("there is no {path}"));
+        assert!(text.contains(old), "{path} does not hold {old}");
+        *text = text.replacen(old, new, 1);
+        changed
+    }
+
+    fn load(&self) -> Result<Pipeline, Vec<Finding>> {
+        let directory = Directory::load(&self.partners)?;
+        Pipeline::load(&self.sources, Arc::new(directory), Limits::default(), &[7; 32])
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn fixture(name: &str) -> String {
+    text(&root().join("tests/fixtures").join(name))
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T10:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn the_shipped_files_load_and_every_case_holds() {
+    let files = Files::shipped();
+    let pipeline = files.load().unwrap_or_else(|findings| panic!("{}", lines(&findings)));
+    let report = check::cases(&files.sources, &pipeline);
+    assert_eq!(lines(&report.findings), "");
+    assert_eq!(lines(&report.gaps), "", "what no case exercises");
+    assert!(report.passed > 400, "{} cases", report.passed);
+}
+
+#[test]
+fn the_fixtures_are_good_messages_in_both_modes() {
+    let pipeline = Files::shipped().load().unwrap();
+    let facts: Facts = serde_json::from_str(&fixture("feiten.json")).unwrap();
+    let table = [
+        ("invrijheidstelling", "xml", "dji", "detentie.invrijheidstelling-aangekondigd.v1", 3),
+        ("verlof", "xml", "dji", "detentie.verlof-aangekondigd.v1", 3),
+        ("informatie-gevraagd", "json", "gemeente:0363", "re-integratie.informatie-gevraagd.v1", 1),
+        ("casusoverleg", "json", "zvh:rotterdam-rijnmond", "casusoverleg.gegevens-gevraagd.v1", 4),
+    ];
+    for (name, ending, from, kind, delivered) in table {
+        let (kind, data) = (format!("nl.ketenpoort.{kind}"), fixture(&format!("{name}.{ending}")));
+        let binary = check::raw_message(&pipeline, from, &kind, data.into_bytes(), &BTreeMap::new()).unwrap();
+        let event = structured(&pipeline, from, fixture(&format!("{name}.event.json")));
+        let [binary, event] = [binary, event].map(|raw| explain(&pipeline, &raw, Some(&facts), now()));
+        assert_eq!(payloads(&binary).len(), delivered, "{}", binary.for_a_person());
+        assert_eq!(payloads(&binary), payloads(&event), "{name}");
+    }
+}
+
+fn structured(pipeline: &Pipeline, from: &str, event: String) -> RawMessage {
+    let party = pipeline.directory.by_id(&PartyId::new(from)).unwrap();
+    RawMessage {
+        body: Personal::new(event.into_bytes()),
+        content_type: Some("application/cloudevents+json".to_owned()),
+        user_id: party.users.first().cloned(),
+        queue_of: Some(party.id.clone()),
+        ..RawMessage::default()
+    }
+}
+
+fn payloads(explained: &Explanation) -> Vec<(String, String)> {
+    let delivered = explained.deliveries.iter().filter(|delivery| delivery.outcome == Outcome::Delivered);
+    delivered.map(|d| (d.recipient.to_string(), d.payload.as_ref().unwrap().to_string())).collect()
+}
+
+/// One change that breaks a file: where, what, and how the finding begins that then tells it. `~` stands for a line
+/// near the change.
+struct Broken {
+    path: &'static str,
+    old: &'static str,
+    new: &'static str,
+    told: &'static str,
+}
+
+const fn broken(path: &'static str, old: &'static str, new: &'static str, told: &'static str) -> Broken {
+    Broken { path, old, new, told }
+}
+
+const RELEASE: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml";
+const RELEASE_JSON: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml";
+const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml";
+const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
+const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+
+#[rustfmt::skip]
+const POLICIES: &[Broken] = &[
+    broken("policies/gemeente.cedar", "context.verzoek.grond == \"18b\"", "context.verzoek.grnd == \"18b\"",
+        "policies/gemeente.cedar:~: KP-7002 18b-met-kader: for policy `18b-met-kader`, attribute `verzoek.grnd`"),
+    broken("policies/gemeente.cedar", "context.kader.dient_doel\n", "context.kader.dient_doel == 1\n",
+        "policies/gemeente.cedar:~: KP-7002 18b-met-kader: "),
+    broken("policies/gemeente.cedar", "permit (", "permit {",
+        "policies/gemeente.cedar:~: KP-7002 : unexpected token `{`"),
+    broken("policies/gemeente.cedar", "@id(\"bij-met-kader\")\n", "",
+        "policies/gemeente.cedar: KP-7002 a policy without @id: annotation missing: @id"),
+    broken("policies/gemeente.cedar", "@legal_basis(\"Bjsg art. 11a (BIJ)\")\n", "",
+        "policies/gemeente.cedar:~: KP-7002 bij-met-kader: annotation missing: @legal_basis"),
+    broken("policies/gemeente.cedar", "@id(\"bij-met-kader\")", "@id(\"18b-met-kader\")",
+        "policies/gemeente.cedar:~: KP-7002 18b-met-kader: another policy has this @id"),
+    broken("policies/toestemming.cedar", "@id(\"wmo\")", "@id(\"43-4\")",
+        "policies/toestemming.cedar:~: KP-7002 43-4: another policy has this @id"),
+    broken("policies/toestemming.cedar", "@status(\"bevestigd\")", "@status(\"zeker\")",
+        "policies/toestemming.cedar:~: KP-7002 schriftelijke-toestemming: @status is"),
+    broken("policies/verboden.cedar", "Categorie::\"slachtoffer\"", "Categorie::\"slachtofer\"",
+        "policies/verboden.cedar:~: KP-7002 nooit-slachtoffer-netwerk-sociaal: `slachtofer` is no category"),
+    broken("policies/casusoverleg.cedar", "@assessment(\"wgs_noodzaak\")", "@assessment(\"wgs\")",
+        "policies/casusoverleg.cedar:~: KP-7002 zvh-wgs: `wgs` is no kind of assessment"),
+    broken("policies/ketenpoort.cedarschema", "bekend: Bool,", "bekend: Boolean,",
+        "policies/ketenpoort.cedarschema: KP-7002 : "),
+];
+
+#[rustfmt::skip]
+const CASES: &[Broken] = &[
+    broken("policies/cases/wmo.yaml", "categories: [basisvoorwaarden], policies: [wmo]", "categories: [zorg], policies: [wmo]",
+        "policies/cases/wmo.yaml:~: KP-7006 Met toestemming mag wat de toestemming noemt: expected categories"),
+    broken("policies/cases/wmo.yaml", "request: {grond: wmo,", "verzoek: {grond: wmo,",
+        "policies/cases/wmo.yaml:~: KP-7006 Met toestemming mag wat de toestemming noemt: unknown field `verzoek`"),
+    broken("policies/cases/wmo.yaml", "policy: wmo", "policy: wmo-2015",
+        "policies/cases/wmo.yaml:~: KP-7006 Met toestemming mag wat de toestemming noemt: there is no policy `wmo-2015`"),
+    broken("policies/cases/wmo.yaml", "cases:\n", "cases:\n  - {\n",
+        "policies/cases/wmo.yaml:~: KP-7006 : "),
+    broken("mappings/detentie.verlof-aangekondigd.v1/cases/volledig.gemeente.json", "\"vrouw\"", "\"man\"",
+        "mappings/detentie.verlof-aangekondigd.v1/cases/ontvangers.yaml:~: KP-7006 Een volledig bericht gaat naar"),
+];
+
+#[rustfmt::skip]
+const SCHEMAS: &[Broken] = &[
+    broken(CANONICAL, "\"description\": \"Vrije tekst\",", "\"description\": \"Vrije tekst\"",
+        "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json: KP-7003 line "),
+    broken(CANONICAL, ",\n      \"x-categorie\": \"vrije_tekst\"", "",
+        "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json: KP-7003 /toelichting: give the field exactly one"),
+    broken(CANONICAL, "\"x-categorie\": \"vrije_tekst\"", "\"x-categorie\": \"proza\"",
+        "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json: KP-7003 x-categorie: \"proza\" is not one of"),
+    broken(CANONICAL, "\"format\": \"geboortedatum\"", "\"format\": \"verjaardag\"",
+        "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json: KP-7003 "),
+    broken(CANONICAL, "\"additionalProperties\": false", "\"additionalProperties\": true",
+        "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json: KP-7003 /: say `\"additionalProperties\": false`"),
+    broken(CANONICAL, "\"format\": \"bsn\"", "\"minLength\": 9",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml: KP-7004 : `person.bsn` must point to"),
+];
+
+#[rustfmt::skip]
+const MAPPINGS: &[Broken] = &[
+    broken(RELEASE_JSON, "to: /persoon/naam/voornamen}", "to: /persoon/naam/roepnaam}",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml:~: KP-7004 : the target schema has no place `/persoon/naam/roepnaam`"),
+    broken(RELEASE_JSON, "from: /persoon/voornamen,", "from: /persoon/roepnaam,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml:~: KP-7004 : the source schema has no place `/persoon/roepnaam`"),
+    broken(RELEASE_JSON, "from: /persoon/voornamen,", "from: persoon,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml:~: KP-7004 : `persoon` is not a pointer"),
+    broken(RELEASE_JSON, "from: /persoon/voornamen,", "from: /persoon,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml:~: KP-7004 : `/persoon` is an object"),
+    broken(RELEASE_JSON, "from: /persoon/voornamen,", "from: /persoon/voornamen, value: x,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml:~: KP-7004 : give exactly one of `from` and `value`"),
+    broken(RELEASE_JSON, "from: /persoon/voornamen,", "from: /netwerk/telefoon,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml: KP-7004 rules: reads a field of `netwerk`, which never leaves"),
+    broken(RELEASE_XML, "via: [to_stuf_date]", "via: [naar_stuf]",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml:~: KP-7004 : unknown step `naar_stuf`"),
+    broken(RELEASE_XML, "{table: geslacht, column: stuf}", "{table: gender, column: stuf}",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml:~: KP-7004 : unknown code table `gender`"),
+    broken(RELEASE_XML, "{table: geslacht, column: stuf}", "{table: geslacht, column: zds}",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml:~: KP-7004 : code table `geslacht` has no column `zds`"),
+    broken(RELEASE_XML, "root: meldingInvrijheidstelling\n", "",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml: KP-7004 format: XML needs `root` and `namespace`"),
+    broken(RELEASE_XML, "rules:", "regels:",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml:~: KP-7004 : error: line 6 column 1: unknown field `regels`"),
+    broken(RELEASE, "type: nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1", "type: nl.ketenpoort.detentie.vrij.v1",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml: KP-7004 type: the folder must be named after the type"),
+    broken(RELEASE, "canonical: canonical/", "canonical: eigen/",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml: KP-7004 schema: there is no file schemas/eigen/"),
+    broken(RELEASE, "table: detentie-einde", "table: einde",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml:~: KP-7004 : unknown code table `einde`"),
+    broken(RELEASE, "{at: /detentie/soort_einde,", "{at: /detentie/soort,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/detentie/soort`"),
+    broken(RELEASE, "gemeente: /vestiging/gemeentecode", "gemeente: /vestiging/gemeente",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/vestiging/gemeente`"),
+    broken(MEETING, "oin: /oin}", "oin: /organisatie}",
+        "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/organisatie`"),
+    broken(MEETING, "{from: /overleg/kenmerk, to: /kenmerk}", "{from: /persoon/skn, to: /kenmerk}",
+        "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml: KP-7004 answer/carry: only bookkeeping"),
+    broken("mappings/codes/geslacht.csv", "V,vrouw,,,V", "M,vrouw,,,V",
+        "mappings/codes/geslacht.csv: KP-7004 codes/geslacht.csv line 3: this code occurs twice"),
+];
+
+#[rustfmt::skip]
+const PARTNERS: &[Broken] = &[
+    broken("partners/keten.toml", "name = \"Rechtspraak\"", "name = Rechtspraak",
+        "keten.toml:~: KP-7005 : "),
+    broken("partners/keten.toml", "name = \"Rechtspraak\"", "naam = \"Rechtspraak\"",
+        "keten.toml:~: KP-7005 party: unknown field `naam`"),
+    broken("partners/keten.toml", "[[party]]", "[[partij]]",
+        "keten.toml:~: KP-7005 : unknown key `partij`"),
+    broken("partners/keten.toml", "oin = \"00000099000900000002\"", "oin = \"00000099000900000001\"",
+        "keten.toml:~: KP-7005 justid: another party has this oin"),
+    broken("partners/keten.toml", "oin = \"00000099000900000002\"", "oin = \"1\"",
+        "keten.toml:~: KP-7005 justid: oin must have twenty positions"),
+    broken("partners/keten.toml", "users = [\"justid\"]", "users = [\"dji\"]",
+        "keten.toml:~: KP-7005 justid: broker user `dji` belongs to another party too"),
+    broken("partners/keten.toml", "id = \"justid\"", "id = \"dji\"",
+        "keten.toml:~: KP-7005 dji: this party is described twice"),
+    broken("partners/keten.toml", "roles = [\"justid\"]", "roles = [\"justitie\"]",
+        "keten.toml: KP-7005 justid: unknown role `justitie`"),
+    broken("partners/keten.toml", "name = \"zvh\"", "name = \"om\"",
+        "keten.toml:~: KP-7005 om: this role is described twice"),
+    broken("partners/keten.toml", "ground = \"Wabb art. 10; Bjsg 11a\"\n", "",
+        "keten.toml:~: KP-7005 burgemeester: bsn = true needs the legal `ground`"),
+    broken("partners/keten.toml", "wgs = \"ggd\"", "wgs = \"g.g.d.\"",
+        "keten.toml:~: KP-7005 ggd:rotterdam-rijnmond: wgs must be one of"),
+    broken("partners/gemeenten.toml", "url = \"http://127.0.0.1:18099/ketenpoort\"", "url = \"http://rotterdam.example/\"",
+        "gemeenten.toml:~: KP-7005 gemeente:0599: a webhook url is https://"),
+    broken("partners/gemeenten.toml", "gemeentecode = \"0599\"", "gemeentecode = \"599\"",
+        "gemeenten.toml:~: KP-7005 gemeente:0599: gemeentecode must have four digits"),
+];
+
+#[rustfmt::skip]
+const BETWEEN: &[Broken] = &[
+    broken(RELEASE, "{role: reclassering, party: reclassering,", "{role: reclasering, party: reclassering,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml: KP-7004 recipients: unknown role `reclasering`"),
+    broken(RELEASE, "{role: reclassering, party: reclassering,", "{role: reclassering, party: svg,",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml: KP-7004 recipients: the partner directory has no party `svg`"),
+    broken(RELEASE, "from: [dji]", "from: [djj]",
+        "mappings/detentie.invrijheidstelling-aangekondigd.v1/message.yaml: KP-7004 from: unknown role `djj`"),
+    broken("partners/gemeenten.toml", "\"nl.ketenpoort.detentie.verlof-aangekondigd.v1\" = \"xml\"", "\"nl.ketenpoort.detentie.verlof-aangekondigd.v1\" = \"stuf\"",
+        "partners: KP-7005 gemeente:0344: formats: `nl.ketenpoort.detentie.verlof-aangekondigd.v1` has no mapping `stuf`"),
+    broken("partners/gemeenten.toml", "\"nl.ketenpoort.detentie.verlof-aangekondigd.v1\" = \"xml\"", "\"nl.ketenpoort.detentie.verlof.v1\" = \"xml\"",
+        "partners: KP-7005 gemeente:0344: formats: unknown type `nl.ketenpoort.detentie.verlof.v1`"),
+];
+
+#[test]
+fn each_way_to_break_a_policy_is_told() {
+    each_is_told(POLICIES, |files| Engine::load(&files.sources).err());
+}
+
+#[test]
+fn each_way_to_break_a_schema_or_a_mapping_is_told() {
+    each_is_told(SCHEMAS, |files| Catalogue::load(&files.sources).err());
+    each_is_told(MAPPINGS, |files| Catalogue::load(&files.sources).err());
+}
+
+#[test]
+fn each_way_to_break_the_partner_directory_is_told() {
+    each_is_told(PARTNERS, |files| Directory::load(&files.partners).err());
+}
+
+#[test]
+fn each_way_in_which_files_do_not_fit_each_other_is_told() {
+    each_is_told(BETWEEN, |files| files.load().err());
+}
+
+#[test]
+fn a_case_that_does_not_hold_is_told() {
+    each_is_told(CASES, |files| {
+        let pipeline = files.load().ok()?;
+        let mut few = files.sources.clone();
+        few.policies.retain(|name, _| name == "cases/wmo.yaml");
+        few.mappings.retain(|name, _| name.contains("verlof") && name.contains("/cases/"));
+        Some(check::cases(&few, &pipeline).findings)
+    });
+}
+
+fn each_is_told(table: &[Broken], check: impl Fn(&Files) -> Option<Vec<Finding>>) {
+    let shipped = Files::shipped();
+    let mut wrong = Vec::new();
+    for Broken { path, old, new, told } in table {
+        let changed = shipped.with(path, old, new);
+        let findings = check(&changed).unwrap_or_default();
+        let place = line_of(&shipped, path, old);
+        let is_told = |finding: &Finding| {
+            let near = finding.line.is_some_and(|line| line.abs_diff(place) < 16);
+            let line =
+                if near { told.replacen('~', &finding.line.unwrap().to_string(), 1) } else { (*told).to_owned() };
+            lines(std::slice::from_ref(finding)).starts_with(&line)
+        };
+        if !findings.iter().any(is_told) {
+            let some = lines(&findings[..findings.len().min(3)]);
+            wrong.push(format!("{path}: {old} -> {new}\n  wanted, near line {place}: {told}\n  got: {some}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn line_of(files: &Files, path: &str, what: &str) -> u64 {
+    let (folder, name) = path.split_once('/').unwrap();
+    let files = match folder {
+        "schemas" => &files.sources.schemas,
+        "policies" => &files.sources.policies,
+        "mappings" => &files.sources.mappings,
+        _ => &files.partners,
+    };
+    let before = files[name].split(what).next().unwrap();
+    before.matches('\n').count() as u64 + 1
+}
+
+/// `file:line: CODE place: hint`, one a line.
+fn lines(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let at = finding.line.map_or(String::new(), |line| format!(":{line}"));
+        let hint = finding.problem.hint.lines().next().unwrap_or_default();
+        format!("{}{at}: {} {}: {hint}", finding.file, finding.problem.code, finding.problem.place)
+    };
+    findings.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_new_message_and_a_new_partner_are_files_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for shipped in ["schemas", "policies", "mappings"] {
+        copy(&root().join(shipped), &folder.path().join(shipped));
+    }
+    copy(&root().join("deploy/partners"), &folder.path().join("partners"));
+    copy(&root().join("tests/fixtures/nieuw-berichttype"), folder.path());
+
+    let files = Files::read(folder.path(), &folder.path().join("partners"));
+    let pipeline = files.load().unwrap_or_else(|findings| panic!("{}", lines(&findings)));
+    let report = check::cases(&files.sources, &pipeline);
+    assert_eq!(lines(&report.findings) + &lines(&report.gaps), "");
+
+    let kind = "nl.ketenpoort.detentie.overplaatsing-aangekondigd.v1";
+    let message = fixture("nieuw-berichttype/mappings/detentie.overplaatsing-aangekondigd.v1/cases/overplaatsing.xml");
+    let raw = check::raw_message(&pipeline, "dji", kind, message.into_bytes(), &BTreeMap::new()).unwrap();
+    let explained = explain(&pipeline, &raw, None, now());
+    assert_eq!(explained.outcome, Outcome::Delivered, "{}", explained.for_a_person());
+    let forms = payloads(&explained);
+    assert_eq!(forms[0].0, "gemeente:0505");
+    assert!(forms[0].1.contains("999995406"));
+    assert_eq!(forms[1].0, "regionaal-bureau:drechtsteden");
+    assert_eq!(forms[1].1, r#"{"wie":"Iris van Zanten","waarheen":"VGT","wanneer":"20261201"}"#);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
