@@ -265,7 +265,7 @@ fn who_writes_in_the_queue_of_another_is_told_and_not_believed() {
         Partner::connect(access).await.unwrap().publish(&event).await.unwrap();
 
         let proofs = scene.receipts("wijkteam:delfshaven", &event.id, 1).await;
-        assert_eq!(problems(&proofs[0]), ["KP-1005 source", "KP-1005 user-id"]);
+        assert_eq!(problems(&proofs[0]), ["KP-1005 user-id"]);
         // It did not use up the name that it gave itself.
         scene.send("dji", &event).await;
         scene.receipt("dji", &event.id, "gemeente:0606").await;
