@@ -2,6 +2,7 @@
 //! simulated, and the gateway itself as a real process. For `ketenpoort demo` and for the tests of the whole
 //! gateway; nothing of it is reachable from `run`.
 
+mod afterwards;
 pub mod bag;
 mod broker;
 mod files;
