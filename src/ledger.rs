@@ -169,6 +169,9 @@ pub struct Due {
     pub outcome: Outcome,
     pub reason: Option<Reason>,
     pub attempts: u32,
+    /// It was ready to be sent once, so an attempt may have reached the recipient. Not every attempt is counted: not
+    /// one that a crash cut short, nor one after which our own broker was gone.
+    pub tried: bool,
     pub outgoing: Option<Outgoing>,
     /// Where it must be decided anew: the message as it came in.
     pub raw: Option<Personal<Vec<u8>>>,

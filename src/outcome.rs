@@ -77,6 +77,13 @@ impl Reason {
         Reason { code, title: code.title().to_owned(), detail: detail.into(), problems: Vec::new() }
     }
 
+    /// `tried`: an attempt may have reached the recipient before.
+    pub fn superseded(tried: bool) -> Self {
+        let hint = Code::Superseded.hint();
+        let before = "a newer notification was processed; an attempt may have reached the recipient before";
+        Reason::new(Code::Superseded, if tried { before } else { hint })
+    }
+
     pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
         self.problems = problems;
         self

@@ -61,10 +61,10 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Of a delivery that was decided on, but ended before it was delivered: nothing of it was shared, unless an
-    /// attempt that failed for us reached the recipient all the same.
-    pub(crate) fn undelivered(mut self, attempts: u32) -> Decision {
-        if attempts > 0 {
+    /// Of a delivery that was decided on, but ended before it was known to be delivered: nothing of it was shared,
+    /// unless it was `tried`, as an attempt of which we heard nothing good may have reached the recipient.
+    pub(crate) fn undelivered(mut self, tried: bool) -> Decision {
+        if tried {
             self.notes.push("an attempt that failed may have reached the recipient".to_owned());
             return self;
         }
@@ -141,12 +141,12 @@ mod tests {
             notes: Vec::new(),
         };
 
-        let unsent = decision.clone().undelivered(0);
+        let unsent = decision.clone().undelivered(false);
         assert!(unsent.shared.is_empty() && unsent.notes.is_empty());
         let categories: Vec<Category> = unsent.withheld.iter().map(|withheld| withheld.category).collect();
         assert_eq!(categories, [Category::Adres, Category::Titel, Category::Vonnis]);
 
-        let attempted = decision.clone().undelivered(1);
+        let attempted = decision.clone().undelivered(true);
         assert_eq!((&attempted.shared, &attempted.withheld), (&decision.shared, &decision.withheld));
         assert_eq!(attempted.notes.len(), 1);
     }

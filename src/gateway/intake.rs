@@ -99,6 +99,7 @@ impl Gateway {
                         decision: planned.decision,
                         outgoing,
                         attempts: 0,
+                        tried: false,
                         again: false,
                     };
                     sends.push(self.deliver(job, address, line.as_deref()));

@@ -34,6 +34,8 @@ pub(super) struct Job {
     pub decision: Decision,
     pub outgoing: Outgoing,
     pub attempts: u32,
+    /// An earlier attempt may have reached the recipient.
+    pub tried: bool,
     /// Out of the ledger, not straight from intake.
     pub again: bool,
 }
@@ -178,7 +180,7 @@ impl Gateway {
     }
 
     async fn end_superseded(self: &Arc<Self>, job: &Job) -> Became {
-        let reason = Reason::new(Code::Superseded, Code::Superseded.hint());
+        let reason = Reason::superseded(job.tried);
         let outcome = Outcome::Superseded;
         let receipt = self.receipt(
             &job.head,
@@ -186,7 +188,7 @@ impl Gateway {
             job.key,
             outcome,
             Some(reason.clone()),
-            job.decision.clone().undelivered(job.attempts),
+            job.decision.clone().undelivered(job.tried),
             None,
         );
         self.finish(job.delivery, outcome, reason, receipt).await
@@ -215,7 +217,7 @@ impl Gateway {
     pub(super) async fn settle_superseded(self: &Arc<Self>) {
         let Ok(owing) = self.ledger.unreceipted(SWEEP_LIMIT).await else { return };
         for due in owing {
-            let reason = Reason::new(Code::Superseded, Code::Superseded.hint());
+            let reason = Reason::superseded(due.tried);
             self.metrics.outcome(due.message.kind.as_deref(), due.outcome.as_str(), reason.code.as_str());
             let receipt = self.receipt_for(&due, due.outcome, due.reason.clone().unwrap_or(reason));
             // Somebody else may have attached it meanwhile; there is only ever one.
@@ -326,7 +328,7 @@ impl Gateway {
                     due.idempotency_key,
                     outcome,
                     Some(reason.clone()),
-                    planned.decision,
+                    planned.decision.undelivered(due.tried),
                     None,
                 );
                 Some(self.finish(due.delivery, outcome, reason, receipt).await)
@@ -343,6 +345,7 @@ impl Gateway {
             decision,
             outgoing,
             attempts: due.attempts,
+            tried: due.tried,
             again: true,
         }
     }

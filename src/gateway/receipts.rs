@@ -52,7 +52,7 @@ impl Gateway {
             due.idempotency_key,
             outcome,
             Some(reason),
-            due.decision.clone().undelivered(due.attempts),
+            due.decision.clone().undelivered(due.tried),
             None,
         )
     }

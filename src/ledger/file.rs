@@ -126,12 +126,6 @@ async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>> {
     Ok((is_empty || application == APPLICATION).then_some(version))
 }
 
-/// Writes what is there already: it fails where nothing can be written.
-pub(super) async fn touch(connection: &mut SqliteConnection) -> Result<()> {
-    let touch = format!("PRAGMA user_version = {VERSION}");
-    sqlx::raw_sql(AssertSqlSafe(touch)).execute(connection).await.map(drop)
-}
-
 async fn migrate(connection: &mut SqliteConnection) -> Result<bool> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let missing = version(&mut transaction).await?.and_then(|found| MIGRATIONS.get(usize::try_from(found).ok()?..));

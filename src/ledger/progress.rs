@@ -199,11 +199,7 @@ impl Progress {
     fn end_if_ending(&mut self, at: i64) -> Result<(), Refused> {
         let Some(outcome) = self.ending else { return Ok(()) };
         let reason = match outcome {
-            Outcome::Superseded if self.tried => Reason::new(
-                Code::Superseded,
-                "a newer notification was processed; an attempt may have reached the recipient before",
-            ),
-            Outcome::Superseded => Reason::new(Code::Superseded, Code::Superseded.hint()),
+            Outcome::Superseded => Reason::superseded(self.tried),
             _ => Reason::new(Code::Discarded, Code::Discarded.hint()),
         };
         self.end(outcome, Some(super::stored::json(&reason)), at);

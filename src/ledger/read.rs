@@ -16,7 +16,7 @@ macro_rules! due_where {
         concat!(
             "SELECT d.key, m.key, m.source, m.id, m.kind, m.sender, m.received_at, m.traceparent, m.series, m.sequence,",
             " m.message_ref, m.policy_version, m.mapping_version, d.idempotency_key, d.recipient, d.role, p.decision,",
-            " d.outcome, d.reason, d.attempts, r.content, p.kind, p.content_type, p.digest, p.body",
+            " d.outcome, d.reason, d.attempts, d.tried, r.content, p.kind, p.content_type, p.digest, p.body",
             " FROM delivery AS d JOIN message AS m ON m.key = d.message JOIN pending AS p ON p.delivery = d.key",
             // Decided anew where there is nothing to send yet, or what there was may not be sent any more.
             " LEFT JOIN raw AS r ON r.message = d.message AND d.finished_at IS NULL AND p.kind IS NULL",
@@ -134,6 +134,7 @@ fn read_due(row: &SqliteRow) -> Result<Due> {
         outcome: columns.outcome()?,
         reason: columns.json_or_null()?,
         attempts: columns.count()?,
+        tried: columns.take()?,
         raw: columns.take::<Option<Vec<u8>>>()?.map(Personal::new),
         outgoing: read_outgoing(&mut columns)?,
     })

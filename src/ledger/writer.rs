@@ -45,9 +45,6 @@ impl Writer {
             if !batch.is_empty() {
                 self.write(std::mem::take(&mut batch)).await;
             }
-            if !self.writable.load(Ordering::Relaxed) {
-                self.look_for_room().await;
-            }
             self.tidy().await;
         }
         if let Some(connection) = self.connection.take() {
@@ -74,8 +71,10 @@ impl Writer {
         let changes = batch.iter().any(|command| !command.is_claim());
         match self.try_write(batch).await {
             Ok(answers) => {
+                // A claim that finds nothing also succeeds on a full disk.
                 if changes {
                     self.changed = Some(Instant::now());
+                    self.writable.store(true, Ordering::Relaxed);
                 }
                 answers.into_iter().for_each(Answer::give);
             }
@@ -85,22 +84,6 @@ impl Writer {
                 self.abandon().await;
             }
         }
-    }
-
-    /// A batch without a change also succeeds on a full disk, so that it says nothing.
-    async fn look_for_room(&mut self) {
-        match self.try_touch().await {
-            Ok(()) => self.writable.store(true, Ordering::Relaxed),
-            Err(_) => self.abandon().await,
-        }
-    }
-
-    async fn try_touch(&mut self) -> Result<()> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.file.writer().await?),
-        };
-        super::file::touch(connection).await
     }
 
     async fn try_write(&mut self, batch: Vec<Command>) -> Result<Vec<Answer>> {

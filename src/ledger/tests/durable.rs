@@ -58,11 +58,13 @@ async fn a_batch_that_cannot_be_written_leaves_nothing_and_the_next_one_goes_on(
         tokio::join!(ledger.retry(key, 9, at(9), reason(Code::DeliveryFailed)), ledger.accept(large("c")), batch.go(),);
     assert!(matches!(retried, Err(Error::Unavailable)));
     assert!(matches!(refused, Err(Error::Unavailable)));
+    assert!(!ledger.is_writable());
     let row = ledger.delivery(key).await.unwrap();
     assert_eq!((row.attempts, row.again_at), (0, None), "nothing of the batch was done");
 
     most_pages.store(0, Ordering::Relaxed);
     assert!(ledger.retry(key, 9, at(9), reason(Code::DeliveryFailed)).await.is_ok());
+    assert!(ledger.is_writable());
     accept(ledger, large("c")).await;
 }
 
