@@ -143,8 +143,13 @@ impl World {
         let (made, urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
 
         let listen = options.port.map_or_else(free_port, |port| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
-        let around =
-            files::Around { root: &options.root.canonicalize()?, broker: &urls.gateway, iris: servers[0].address(), traces: &traces.endpoint(), listen };
+        let around = files::Around {
+            root: &options.root.canonicalize()?,
+            broker: &urls.gateway,
+            iris: servers[0].address(),
+            traces: &traces.endpoint(),
+            listen,
+        };
         let note = Note {
             http: format!("http://{listen}"),
             traces: traces.endpoint(),
