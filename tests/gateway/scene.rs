@@ -2,6 +2,7 @@
 //! its own. A wait ends with the event it is for; its deadline only bounds a failure.
 
 use ketenpoort::catalogue::Sources;
+use ketenpoort::config::{Config, Files};
 use ketenpoort::core::Pipeline;
 use ketenpoort::demo::partner::{Event, Inbox, Partner, Received};
 use ketenpoort::demo::{Options, World};
@@ -73,7 +74,7 @@ impl Scene {
             receipts.insert(id.clone(), Mailbox::open(partner.receipts().await.unwrap(), read));
             partners.insert(id.clone(), partner);
         }
-        let versions = versions(&world.home);
+        let versions = versions(&world.note.config);
         Scene { world, versions, partners, mail, receipts }
     }
 
@@ -211,9 +212,8 @@ impl Scene {
     }
 }
 
-fn versions(home: &Path) -> (String, String) {
-    let [schemas, policies, mappings, partners] =
-        ["schemas", "policies", "mappings", "partners"].map(|name| home.join(name));
+fn versions(config: &Path) -> (String, String) {
+    let Files { schemas, policies, mappings, partners } = Config::read(config, &|_| None).unwrap().files;
     let sources = Sources::read(&schemas, &policies, &mappings).unwrap();
     let directory = Arc::new(Directory::read(&partners).unwrap());
     let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[0; 32]).unwrap();

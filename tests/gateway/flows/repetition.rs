@@ -94,7 +94,7 @@ fn a_consent_that_is_withdrawn_before_delivery_permits_nothing_any_more() {
         let event = request(&person.request("0489", "wmo", "toezicht"));
         scene.send("gemeente:0489", &event).await;
         scene.waits_as(trace_id(&event), "retrying").await;
-        assert_eq!(scene.world.iris.asked_in(trace_id(&event)).len(), 1, "it was permitted, and asked for");
+        assert!(!scene.world.iris.asked_in(trace_id(&event)).is_empty(), "it was permitted, and asked for");
 
         scene.world.iris.know(consent(Some("today")));
         let receipt = scene.receipt("gemeente:0489", &event.id, "gemeente:0489").await;
