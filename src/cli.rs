@@ -7,6 +7,7 @@ mod keys;
 mod parked;
 mod receipt;
 mod run;
+mod topology;
 
 use crate::catalogue::Finding;
 use crate::config::Config;
@@ -54,6 +55,8 @@ enum Command {
     /// Make signing keys, and the set that verifies what they sign
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Write queues, exchanges, users and permissions as RabbitMQ definitions
+    Topology(topology::Args),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  ketenpoort completions bash > /etc/bash_completion.d/ketenpoort")]
     Completions { shell: clap_complete::Shell },
@@ -106,6 +109,7 @@ pub fn main() -> u8 {
         Command::Receipt(command) => receipt::run(command),
         Command::Parked(args) => parked::run(args),
         Command::Keys(command) => keys::run(command),
+        Command::Topology(args) => topology::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ketenpoort", &mut script);

@@ -2,6 +2,7 @@
 //! simulated, and the gateway itself as a real process. For `ketenpoort demo` and for the tests of the whole
 //! gateway; nothing of it is reachable from `run`.
 
+mod afterwards;
 pub mod bag;
 mod broker;
 mod files;
@@ -137,14 +138,18 @@ impl World {
             [Server::start(ANY_PORT, iris.router()).await?, Server::start(ANY_PORT, webhooks.router()).await?];
         let traces = Collector::start(ANY_PORT).await?;
 
-        files::install(&options.root, &home)?;
         files::partners(&options.partners, &home.join("partners"), &options.vhost, servers[1].address())?;
         let directory = Directory::read(&home.join("partners")).map_err(Error::Findings)?;
         let (made, urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
 
         let listen = options.port.map_or_else(free_port, |port| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
-        let around =
-            files::Around { broker: &urls.gateway, iris: servers[0].address(), traces: &traces.endpoint(), listen };
+        let around = files::Around {
+            root: &options.root.canonicalize()?,
+            broker: &urls.gateway,
+            iris: servers[0].address(),
+            traces: &traces.endpoint(),
+            listen,
+        };
         let note = Note {
             http: format!("http://{listen}"),
             traces: traces.endpoint(),

@@ -73,6 +73,11 @@ impl Party {
         named.or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty())).map(|(_, endpoint)| endpoint)
     }
 
+    /// Every queue that has to do with it.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        [self.inbound.as_str(), self.receipts.as_str()].into_iter().chain(self.outbound())
+    }
+
     /// The queues that it reads its messages from.
     pub fn outbound(&self) -> impl Iterator<Item = &str> {
         self.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {

@@ -27,8 +27,20 @@ pub struct RawMessage {
     pub user_id: Option<String>,
     /// The party whose inbound queue this came from.
     pub queue_of: Option<PartyId>,
-    /// The size of a body that was too large to be carried at all; `body` is then empty.
-    pub oversize: Option<u64>,
+    /// What is left of a body that was too large to be carried at all; `body` is then empty.
+    pub oversize: Option<Oversize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oversize {
+    size: u64,
+    digest: [u8; 32],
+}
+
+impl Oversize {
+    pub fn of(body: &[u8]) -> Oversize {
+        Oversize { size: body.len() as u64, digest: digest(body) }
+    }
 }
 
 /// The stored form of a [`RawMessage`]; the one place where its content is serialised.
@@ -132,13 +144,12 @@ impl Rejection {
     fn of(raw: &RawMessage) -> Box<Rejection> {
         let body = raw.body.reveal_personal_data();
         let queue = raw.queue_of.as_ref().map_or("unknown", |party| party.as_str());
-        // Of a body that was not carried, the size is all there is.
-        let digest = raw.oversize.map_or_else(|| digest(body), |size| digest(&size.to_be_bytes()));
+        let digest = raw.oversize.map_or_else(|| digest(body), |oversize| oversize.digest);
         let identity = Identity {
             source: format!("queue:{queue}"),
             id: hex(&digest),
             digest,
-            message: MessageRef { r#type: None, source: None, id: None, digest: digest_label(body) },
+            message: MessageRef { r#type: None, source: None, id: None, digest: label(digest) },
         };
         Box::new(Rejection { sender: None, problems: Vec::new(), identity })
     }
@@ -153,17 +164,17 @@ impl Rejection {
     }
 
     /// What the message says it is. That names it in a receipt; only [`Rejection::name_as`] names it to us.
-    fn know(&mut self, context: &BTreeMap<String, String>, data: &[u8]) {
+    fn know(&mut self, context: &BTreeMap<String, String>, data: [u8; 32]) {
         let get = |name: &str| repeatable(context, name);
         let (kind, source, id) = (get("type"), get("source"), get("id"));
         let sequence = context.get("sequence").map_or("", String::as_str);
         let mut whole = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        for part in [kind.as_deref().unwrap_or_default().as_bytes(), sequence.as_bytes(), data] {
+        for part in [kind.as_deref().unwrap_or_default().as_bytes(), sequence.as_bytes(), &data] {
             whole.update(&(part.len() as u64).to_be_bytes());
             whole.update(part);
         }
         self.identity.digest.copy_from_slice(whole.finish().as_ref());
-        self.identity.message = MessageRef { r#type: kind, source, id, digest: digest_label(data) };
+        self.identity.message = MessageRef { r#type: kind, source, id, digest: label(data) };
     }
 
     /// For a sender that was proven: under another's name nobody may use up an id.
@@ -211,7 +222,11 @@ pub(crate) fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// As in RFC 9530: `sha-256=:<base64>:`.
 pub fn digest_label(bytes: &[u8]) -> String {
-    format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest(bytes)))
+    label(digest(bytes))
+}
+
+fn label(digest: [u8; 32]) -> String {
+    format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(digest))
 }
 
 fn hex(bytes: &[u8]) -> String {

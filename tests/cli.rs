@@ -53,10 +53,11 @@ key_file = "pseudonym.key"
 fn help_names_the_commands_and_the_exit_codes() {
     let help = ketenpoort(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for part in ["run", "check", "explain", "receipt", "parked", "keys", "completions", "  64  ", "  65  "] {
+    for part in ["run", "check", "explain", "receipt", "parked", "keys", "topology", "completions", "  64  ", "  65  "]
+    {
         assert!(stdout(&help).contains(part), "{part}");
     }
-    let taught: [&[&str]; 12] = [
+    let taught: [&[&str]; 13] = [
         &["run"],
         &["check"],
         &["explain"],
@@ -68,12 +69,37 @@ fn help_names_the_commands_and_the_exit_codes() {
         &["receipt", "verify"],
         &["keys", "generate"],
         &["keys", "jwks"],
+        &["topology"],
         &["completions"],
     ];
     for command in taught {
         let help = ketenpoort(&[command, &["--help"]].concat());
         assert!(stdout(&help).contains("Example"), "{command:?}\n{}", stdout(&help));
     }
+}
+
+#[test]
+fn the_topology_gives_each_party_its_own_way_in_and_a_login_where_there_is_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let passwords = folder.path().join("passwords.toml");
+    std::fs::write(&passwords, "dji = \"geheim\"\nketenpoort = \"ook geheim\"\n").unwrap();
+    let partners = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/partners");
+    let with = |passwords: &Path| {
+        ketenpoort(&["topology", "--partners", partners, "--vhost", "keten", "--passwords", text(passwords)])
+    };
+    let output = with(&passwords);
+    assert!(!stdout(&output).contains("geheim"));
+    let definitions: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let users = definitions["users"].as_array().unwrap().iter().map(|user| user["name"].as_str().unwrap());
+    assert_eq!(users.collect::<Vec<_>>(), ["ketenpoort", "dji"]);
+    let of_dji = definitions["permissions"].as_array().unwrap().iter().find(|p| p["user"] == "dji").unwrap();
+    assert_eq!((&of_dji["vhost"], &of_dji["configure"]), (&"keten".into(), &"^$".into()));
+    assert_eq!(of_dji["write"], r"^(ketenpoort\.in\.dji)$");
+
+    std::fs::write(&passwords, "dji = geheim").unwrap();
+    let output = with(&passwords);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(!stderr(&output).contains("geheim"), "{}", stderr(&output));
 }
 
 #[test]

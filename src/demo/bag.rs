@@ -32,7 +32,7 @@ pub struct Item {
     #[serde(default)]
     pub sequence: Option<i64>,
     pub file: String,
-    /// This webhook does not take it the first time.
+    /// The recipient's webhook does not take it the first time.
     #[serde(default)]
     pub fails_once: bool,
     /// The very same receipts come again, and nothing else.

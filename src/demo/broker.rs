@@ -2,6 +2,7 @@
 //! own users; both are deleted when the world ends.
 
 use super::Error;
+use super::afterwards::Afterwards;
 use super::partner::Access;
 use crate::directory::{Directory, Party};
 use crate::party::PartyId;
@@ -34,6 +35,18 @@ impl Script {
         self.run(&["import", &definitions.to_string_lossy()]).await.map(drop)
     }
 
+    /// A virtual host and users; what stays behind is in nobody's way, as its names are not used again.
+    fn delete_afterwards<'a>(&self, vhost: &str, users: impl Iterator<Item = &'a String>) -> Result<Afterwards, Error> {
+        let users: Vec<String> = users.map(|user| format!("<<\"{user}\">>")).collect();
+        // One start of the tool for all of it; there is no command for many users at once.
+        let everything = format!(
+            "_ = rabbit_vhost:delete(<<\"{vhost}\">>, <<\"demo\">>), \
+             [catch rabbit_auth_backend_internal:delete_user(U, <<\"demo\">>) || U <- [{}]], ok.",
+            users.join(",")
+        );
+        Ok(Afterwards::run(&self.command(&["ctl", "eval", &everything]))?)
+    }
+
     async fn run(&self, arguments: &[&str]) -> Result<String, Error> {
         let output = tokio::process::Command::from(self.command(arguments)).output().await?;
         self.answer(arguments[0], output)
@@ -53,12 +66,10 @@ impl Script {
     }
 }
 
-/// What a world made on the broker; dropped, it is gone.
+/// What a world made on the broker; with this it goes.
 #[derive(Debug)]
 pub struct Made {
-    pub script: Script,
-    pub vhost: String,
-    pub users: Vec<String>,
+    _afterwards: Afterwards,
 }
 
 /// How everybody gets in.
@@ -88,8 +99,8 @@ impl Made {
         let file = home.join("definitions.json");
         super::files::write(&file, &serde_json::to_vec_pretty(&definitions).unwrap_or_default())?;
         // From here on something may be there to be deleted, also if the import fails.
-        let made = Made { script, vhost: vhost.to_owned(), users: passwords.keys().cloned().collect() };
-        made.script.import(&file).await?;
+        let made = Made { _afterwards: script.delete_afterwards(vhost, passwords.keys())? };
+        script.import(&file).await?;
 
         let url = |user: &str| {
             let mut url = admin.clone();
@@ -115,20 +126,5 @@ fn access(party: &Party, user: &str, url: String) -> Access {
         inbound: party.inbound.clone(),
         receipts: party.receipts.clone(),
         out: party.outbound().next().map(str::to_owned),
-    }
-}
-
-impl Drop for Made {
-    /// Best effort: what stays behind is in nobody's way, as its names are not used again.
-    fn drop(&mut self) {
-        let users: Vec<String> = self.users.iter().map(|user| format!("<<\"{user}\">>")).collect();
-        // One start of the tool for all of it; there is no command for many users at once.
-        let everything = format!(
-            "_ = rabbit_vhost:delete(<<\"{}\">>, <<\"demo\">>), \
-             [catch rabbit_auth_backend_internal:delete_user(U, <<\"demo\">>) || U <- [{}]], ok.",
-            self.vhost,
-            users.join(",")
-        );
-        let _ = self.script.command(&["ctl", "eval", &everything]).output();
     }
 }

@@ -40,29 +40,6 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     Ok(options.open(path)?.write_all(content)?)
 }
 
-/// Schemas, policies and mappings as an installation has them: without their cases, which are about the partners that
-/// are shipped, and are run by `check`.
-pub fn install(root: &Path, home: &Path) -> Result<(), Error> {
-    for folder in ["schemas", "policies", "mappings"] {
-        copy(&root.join(folder), &home.join(folder))?;
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let (name, path) = (entry.file_name(), entry.path());
-        if !path.is_dir() {
-            std::fs::copy(path, to.join(name))?;
-        } else if name != "cases" {
-            copy(&path, &to.join(name))?;
-        }
-    }
-    Ok(())
-}
-
 /// The partner directory as this world has it: users under a name of its own, as users are the whole broker's, and
 /// the webhooks on this machine at the world's own recipient.
 pub fn partners(from: &Path, to: &Path, own: &str, webhooks: SocketAddr) -> Result<(), Error> {
@@ -95,6 +72,8 @@ fn redirected(url: &str, webhooks: SocketAddr) -> String {
 /// Where the gateway of this world finds what is around it.
 #[derive(Debug)]
 pub struct Around<'a> {
+    /// Of schemas, policies and mappings.
+    pub root: &'a Path,
     pub broker: &'a str,
     pub iris: SocketAddr,
     pub traces: &'a str,
@@ -107,10 +86,12 @@ pub fn configuration(extra: &str, home: &Path, around: &Around<'_>) -> Result<Pa
     let key = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     write(&home.join("pseudonym.key"), key.as_bytes())?;
     let text = |text: &str| Value::from(text).to_string();
+    let folder = |name: &str| text(&around.root.join(name).to_string_lossy());
     let config = format!(
         r#"
         broker = {{ urls = [{broker}] }}
         ledger = {{ path = "ledger.db" }}
+        files = {{ schemas = {schemas}, policies = {policies}, mappings = {mappings}, partners = "partners" }}
         iris = {{ base_url = "http://{iris}" }}
         receipts = {{ key_file = "signing-key.pem", issuer = "{ISSUER}" }}
         delivery = {{ first_delay = "300ms", max_delay = "5s" }}
@@ -120,6 +101,9 @@ pub fn configuration(extra: &str, home: &Path, around: &Around<'_>) -> Result<Pa
         stop = {{ grace = "10s" }}
         "#,
         broker = text(around.broker),
+        schemas = folder("schemas"),
+        policies = folder("policies"),
+        mappings = folder("mappings"),
         iris = around.iris,
         listen = around.listen,
         traces = text(around.traces),

@@ -1,5 +1,6 @@
 //! The gateway as a process of its own: started, killed and stopped as an operator or a crash would.
 
+use super::afterwards::Afterwards;
 use super::{Error, Note};
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -50,10 +51,11 @@ impl Program {
     }
 }
 
-/// It runs; dropped, it is killed.
+/// It runs; dropped, it is killed, and so it is when we are.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    afterwards: Option<Afterwards>,
     log: PathBuf,
 }
 
@@ -71,7 +73,10 @@ impl Process {
             .stderr(log)
             .kill_on_drop(true)
             .spawn()?;
-        let mut process = Process { child, log: program.log.clone() };
+        let pid = child.id().map(|pid| pid.to_string()).unwrap_or_default();
+        let mut killed = std::process::Command::new("kill");
+        let afterwards = Some(Afterwards::run(killed.arg("-KILL").arg(pid))?);
+        let mut process = Process { child, afterwards, log: program.log.clone() };
         process.until_ready(&format!("{}/health/ready", program.http)).await?;
         Ok(process)
     }
@@ -98,14 +103,24 @@ impl Process {
     /// Returns once it has ended by itself, which it should not.
     pub async fn ended(&mut self) -> Error {
         match self.child.wait().await {
-            Ok(status) => Error::Gateway(format!("it ended with {status}"), tail(&self.log)),
+            Ok(status) => {
+                self.has_ended();
+                Error::Gateway(format!("it ended with {status}"), tail(&self.log))
+            }
             Err(error) => error.into(),
         }
     }
 
+    /// Its number may be another's by now.
+    fn has_ended(&mut self) {
+        self.afterwards.take().into_iter().for_each(Afterwards::forget);
+    }
+
     /// As a crash: at once, with nothing said.
     pub async fn kill(mut self) -> Result<(), Error> {
-        Ok(self.child.kill().await?)
+        self.child.kill().await?;
+        self.has_ended();
+        Ok(())
     }
 
     /// As an operator: it may finish what it is doing, and must end well.
@@ -116,6 +131,7 @@ impl Process {
         }
         let late = |_| Error::Gateway(format!("not stopped within {STOPPED_WITHIN:?}"), tail(&self.log));
         let status = tokio::time::timeout(STOPPED_WITHIN, self.child.wait()).await.map_err(late)??;
+        self.has_ended();
         if status.success() {
             return Ok(());
         }

@@ -206,11 +206,34 @@ impl Directory {
             endpoints,
             formats: spec.formats,
         };
+        self.queue_problems(&party).into_iter().for_each(&mut wrong);
         if self.parties.insert(id, Arc::new(party)).is_some() {
             wrong("this party is described twice".to_owned());
         }
         used
     }
+
+    /// A queue is where one party is heard or addressed: whoever else had it would read or send in its name.
+    fn queue_problems(&self, party: &Party) -> Vec<String> {
+        let queues: Vec<&str> = party.queues().collect();
+        let unfit = queues.iter().filter(|name| !is_queue_name(name));
+        let mut problems: Vec<String> = unfit
+            .map(|name| format!("queue `{name}`: a name has 1 to 255 characters and does not begin with `amq.`"))
+            .collect();
+        if party.inbound == party.receipts || party.outbound().any(|q| q == party.inbound || q == party.receipts) {
+            problems.push("inbound, receipts and endpoints need different queues".to_owned());
+        }
+        for other in self.parties.values().filter(|other| other.id != party.id) {
+            let shared = other.queues().filter(|queue| queues.contains(queue));
+            problems.extend(shared.map(|queue| format!("queue `{queue}` belongs to `{}` too", other.id)));
+        }
+        problems
+    }
+}
+
+/// What AMQP allows, and RabbitMQ does not keep for itself.
+fn is_queue_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= 255 && !name.starts_with("amq.")
 }
 
 fn endpoint(spec: EndpointSpec, dotted: &str, wrong: &mut impl FnMut(String)) -> Option<(Vec<Role>, Endpoint)> {
@@ -262,6 +285,30 @@ mod tests {
             let findings = Directory::load(&BTreeMap::from([("om.toml".to_owned(), text)])).unwrap_err();
             let found: Vec<_> = findings.iter().map(|f| (f.line, f.problem.hint.as_str())).collect();
             assert!(found.iter().any(|(line, h)| line.is_some() && h.contains(hint)), "{endpoint}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_has_one_use_and_one_owner() {
+        let long = format!(r#"inbound = "{}""#, "q".repeat(256));
+        let table = [
+            (r#"inbound = "amq.om""#, "queue `amq.om`"),
+            (r#"receipts = """#, "queue ``"),
+            (long.as_str(), "1 to 255 characters"),
+            ("inbound = \"q\"\nreceipts = \"q\"", "different queues"),
+            ("receipts = \"ketenpoort.out.zm\"\nendpoint = [{ kind = \"amqp\" }]", "different queues"),
+            (r#"endpoint = [{ kind = "amqp", queue = "ketenpoort.receipts.om" }]"#, "belongs to `om` too"),
+            (r#"receipts = "ketenpoort.in.om""#, "belongs to `om` too"),
+        ];
+        for (keys, hint) in table {
+            let text = format!(
+                "[[role]]\nname = \"om\"\n\
+                 [[party]]\nid = \"om\"\nname = \"OM\"\noin = \"00000099000900000004\"\nroles = [\"om\"]\n\
+                 [[party]]\nid = \"zm\"\nname = \"ZM\"\noin = \"00000099000900000005\"\nroles = [\"om\"]\n{keys}\n"
+            );
+            let findings = Directory::load(&BTreeMap::from([("om.toml".to_owned(), text)])).unwrap_err();
+            let found: Vec<_> = findings.iter().map(|f| f.problem.hint.as_str()).collect();
+            assert!(found.iter().any(|h| h.contains(hint)), "{keys}: {found:?}");
         }
     }
 }

@@ -22,8 +22,14 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
     // A receipt of refusal goes to the proven user, or else to the owner of the queue: only he may write to it.
     rejection.sender = user.or(owner).map(|party| party.id.clone());
 
-    let size = raw.oversize.unwrap_or(body.len() as u64);
+    let content_type = raw.content_type.as_deref().unwrap_or_default();
+    let is_structured = content_type.trim_start().to_ascii_lowercase().starts_with(STRUCTURED);
+    let size = raw.oversize.map_or(body.len() as u64, |oversize| oversize.size);
     if size > max_body as u64 {
+        // In binary mode it has a name outside its body.
+        if let (false, Ok((context, _))) = (is_structured, binary(raw)) {
+            rejection.know(&context, rejection.identity.digest);
+        }
         let hint = format!("{size} bytes; at most {max_body} are accepted");
         return Err(rejection.because(Problem::new(Code::TooLarge, "body", hint)));
     }
@@ -34,13 +40,7 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
             Code::WrongEncoding.hint(),
         )));
     }
-    let content_type = raw.content_type.as_deref().unwrap_or_default();
-    let read = if content_type.trim_start().to_ascii_lowercase().starts_with(STRUCTURED) {
-        structured(body)
-    } else {
-        binary(raw)
-    };
-    let (mut context, data) = match read {
+    let (mut context, data) = match if is_structured { structured(body) } else { binary(raw) } {
         Ok(read) => read,
         Err(problem) => return Err(rejection.because(problem)),
     };
@@ -49,7 +49,7 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
             context.insert(name.to_owned(), value.clone());
         }
     }
-    rejection.know(&context, &data);
+    rejection.know(&context, super::digest(&data));
     let mut problems = attribute_problems(&context);
     let sender = match (user, owner) {
         (Some(user), owner) if owner.is_none_or(|owner| owner.id == user.id) => Some(user),

@@ -1,6 +1,6 @@
 //! What of an AMQP message is carried on: its bytes and its properties as text, within bounds.
 
-use crate::envelope::RawMessage;
+use crate::envelope::{Oversize, RawMessage};
 use crate::party::PartyId;
 use crate::personal::Personal;
 use lapin::BasicProperties;
@@ -12,16 +12,15 @@ const MAX_HEADER: usize = 8 * 1024;
 
 pub(super) fn raw(properties: &BasicProperties, body: Vec<u8>, party: PartyId, max_body: usize) -> RawMessage {
     let text = |property: &Option<ShortString>| property.as_ref().map(ToString::to_string);
-    let size = body.len();
-    let fits = size <= max_body;
+    let oversize = (body.len() > max_body).then(|| Oversize::of(&body));
     RawMessage {
-        body: Personal::new(if fits { body } else { Vec::new() }),
+        body: Personal::new(if oversize.is_none() { body } else { Vec::new() }),
         content_type: text(properties.content_type()),
         content_encoding: text(properties.content_encoding()),
         headers: properties.headers().as_ref().map(headers).unwrap_or_default(),
         user_id: text(properties.user_id()),
         queue_of: Some(party),
-        oversize: (!fits).then_some(size as u64),
+        oversize,
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::envelope::Oversize;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, ByteArray, DecimalValue, FieldArray, FieldTable, ShortString};
 
@@ -33,7 +34,7 @@ fn properties_and_body_are_carried() {
 fn a_body_over_the_limit_is_only_measured() {
     let raw = raw(&BasicProperties::default(), b"<bericht/>", 9);
     assert!(raw.body.reveal_personal_data().is_empty());
-    assert_eq!(raw.oversize, Some(10));
+    assert_eq!(raw.oversize, Some(Oversize::of(b"<bericht/>")));
 }
 
 #[test]

@@ -253,7 +253,7 @@ impl Decision {
             }));
         }
         for category in present.minus(shared).iter() {
-            record.withheld.push(Withheld { category, reason: self.why_withheld(category) });
+            record.withheld.push(Withheld { category, reason: self.why_withheld(category, shared) });
         }
         if has_bsn && self.sheet.permitted.contains(Category::Persoonsnummers) && !self.sheet.bsn {
             let rules: Vec<_> = self.sheet.bsn_forbidden_by.iter().map(|p| p.id.as_str()).collect();
@@ -262,12 +262,13 @@ impl Decision {
         record
     }
 
-    fn why_withheld(&self, category: Category) -> String {
+    fn why_withheld(&self, category: Category, shared: CategorySet) -> String {
         let forbid = self.sheet.by.get(&category).and_then(|by| by.iter().find(|p| p.forbids));
         match forbid {
             Some(rule) => format!("rule {}", rule.id),
-            None if self.sheet.permitted.contains(category) => "no place for it in the recipient's form".to_owned(),
-            None => "no rule permits it".to_owned(),
+            None if !self.sheet.permitted.contains(category) => "no rule permits it".to_owned(),
+            None if shared.is_empty() => "it was not sent".to_owned(),
+            None => "no place for it in the recipient's form".to_owned(),
         }
     }
 }

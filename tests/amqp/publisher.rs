@@ -75,6 +75,20 @@ async fn a_return_fails_its_own_message_among_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_the_broker_closes_is_replaced() {
+    let vhost = Vhost::new("closes");
+    let publisher = publisher(&vhost, 1);
+    connected(&publisher).await;
+    let permit = |write| vhost.node.ctl(&["set_permissions", "-p", &vhost.name, GATEWAY, ".*", write, ".*"]);
+    permit("^$");
+    let refused = (0..10).map(|n| publisher.publish(to(QUEUE, n.to_string(), Vec::new())));
+    assert_eq!(soon(join_all(refused)).await, vec![Err(Failure::Unconfirmed); 10]);
+    permit(".*");
+    assert_eq!(publisher.publish(to(QUEUE, "10".to_owned(), Vec::new())).await, Ok(()));
+    assert_eq!(vhost.waiting(QUEUE).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_connection_nobody_waits_long() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let publisher = start(broker_at([format!("amqp://{nobody}")]), 1, Duration::from_secs(20));

@@ -11,11 +11,12 @@ use ketenpoort::demo::partner::Event;
 use ketenpoort::envelope::digest_label;
 use ketenpoort::outcome::Outcome;
 use ketenpoort::receipt::Receipt;
+use std::sync::Arc;
 
 const ISSUER: &str = "urn:nld:oin:00000099000900000003:systeem:ketenpoort";
 
 /// What holds for everything that is delivered, whatever it is: the event around it, and the receipt for it.
-async fn delivered(scene: &Scene, from: &str, event: &Event, recipient: &str, kind: &str) -> (Arrival, Receipt) {
+async fn delivered(scene: &Scene, from: &str, event: &Event, recipient: &str, kind: &str) -> (Arc<Arrival>, Receipt) {
     let (arrival, receipt) =
         tokio::join!(scene.arrival(recipient, &event.id), scene.receipt(from, &event.id, recipient));
     let attribute = |name: &str| arrival.attributes.get(name).map(String::as_str);
@@ -43,7 +44,7 @@ fn about(scene: &Scene, from: &str, event: &Event, receipt: &Receipt) {
     assert_eq!(receipt.issuer, ISSUER);
     assert_eq!(receipt.trace_id.as_deref(), Some(trace_id(event)));
     let versions = (receipt.policy_version.clone(), receipt.mapping_version.clone());
-    assert_eq!(versions, scene.versions());
+    assert_eq!(versions, scene.versions);
 }
 
 /// As in `detentie: re-integratie-melding, Pbw art. 18a (te bevestigen)`.

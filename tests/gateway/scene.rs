@@ -2,6 +2,7 @@
 //! its own. A wait ends with the event it is for; its deadline only bounds a failure.
 
 use ketenpoort::catalogue::Sources;
+use ketenpoort::config::{Config, Files};
 use ketenpoort::core::Pipeline;
 use ketenpoort::demo::partner::{Event, Inbox, Partner, Received};
 use ketenpoort::demo::{Options, World};
@@ -16,11 +17,10 @@ use ketenpoort::validation::Limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
 pub const WITHIN: Duration = Duration::from_secs(40);
@@ -37,25 +37,19 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The one that tests share that break nothing in it. It ends with the last of them: a static is never dropped, and
-/// would leave a gateway and a virtual host behind.
-pub async fn shared() -> Arc<Scene> {
-    static SHARED: tokio::sync::Mutex<Weak<Scene>> = tokio::sync::Mutex::const_new(Weak::new());
-    let mut shared = SHARED.lock().await;
-    if let Some(scene) = shared.upgrade() {
-        return scene;
-    }
-    let scene = Arc::new(Scene::start("shared", "").await);
-    *shared = Arc::downgrade(&scene);
-    scene
+/// The one that tests share that break nothing in it. It ends with this process.
+pub async fn shared() -> &'static Scene {
+    static SHARED: OnceCell<Scene> = OnceCell::const_new();
+    SHARED.get_or_init(|| Scene::start("shared", "")).await
 }
 
 pub struct Scene {
     pub world: World,
-    pub keys: KeySet,
+    /// Of the policies, and of mappings and directory, as the gateway must have found them.
+    pub versions: (String, String),
     partners: BTreeMap<PartyId, Partner>,
-    mail: BTreeMap<PartyId, Mailbox>,
-    receipts: BTreeMap<PartyId, Mailbox>,
+    mail: BTreeMap<PartyId, Mailbox<Arrival>>,
+    receipts: BTreeMap<PartyId, Mailbox<Proof>>,
 }
 
 impl Scene {
@@ -68,17 +62,20 @@ impl Scene {
         let partners = root().join("tests/gateway");
         let options = Options { partners, config, ..Options::new(root(), home(name), BINARY) };
         let world = World::start(&options).await.unwrap();
+        let keys = world.note.keys().await.unwrap();
         let (mut partners, mut mail, mut receipts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (id, access) in &world.note.partners {
             let partner = Partner::connect(access.clone()).await.unwrap();
             if access.out.is_some() {
-                mail.insert(id.clone(), Mailbox::open(partner.inbox().await.unwrap()));
+                mail.insert(id.clone(), Mailbox::open(partner.inbox().await.unwrap(), Arrival::from_queue));
             }
-            receipts.insert(id.clone(), Mailbox::open(partner.receipts().await.unwrap()));
+            let keys = keys.clone();
+            let read = move |received| Proof::read(received, &keys);
+            receipts.insert(id.clone(), Mailbox::open(partner.receipts().await.unwrap(), read));
             partners.insert(id.clone(), partner);
         }
-        let keys = world.note.keys().await.unwrap();
-        Scene { world, keys, partners, mail, receipts }
+        let versions = versions(&world.note.config);
+        Scene { world, versions, partners, mail, receipts }
     }
 
     pub fn partner(&self, party: &str) -> &Partner {
@@ -89,21 +86,35 @@ impl Scene {
         self.partner(from).publish(event).await.unwrap();
     }
 
-    /// What came of one message at a recipient, now.
-    pub fn arrivals(&self, party: &str, id: &str) -> Vec<Arrival> {
-        let ours = |arrival: &Arrival| arrival.attributes.get("correlationid").is_some_and(|about| about == id);
-        match self.mail.get(&PartyId::new(party)) {
-            Some(mailbox) => mailbox.all().iter().map(Arrival::from_queue).filter(ours).collect(),
-            None => {
-                let path = format!("/{}", party.replace(':', "-"));
-                let here = self.world.webhooks.received().into_iter().filter(|event| event.path == path);
-                here.map(Arrival::from_webhook).filter(ours).collect()
-            }
-        }
+    /// Everything that recipients got so far, and whose it is.
+    pub fn everything(&self) -> Vec<(String, Arc<Arrival>)> {
+        let queues = self.mail.iter().flat_map(|(party, mailbox)| {
+            let all = mailbox.all();
+            all.into_iter().map(|arrival| (party.to_string(), arrival))
+        });
+        let webhooks = self.world.webhooks.received().into_iter().map(|event| {
+            let party = event.path.trim_start_matches('/').replacen('-', ":", 1);
+            (party, Arc::new(Arrival::from_webhook(event)))
+        });
+        queues.chain(webhooks).collect()
+    }
+
+    /// What a recipient got of one message so far.
+    pub fn arrivals(&self, party: &str, id: &str) -> Vec<Arc<Arrival>> {
+        let ours = self.everything().into_iter().filter(|(whose, arrival)| whose == party && arrival.is_about(id));
+        ours.map(|(_, arrival)| arrival).collect()
+    }
+
+    /// Everybody who got something of one message so far.
+    pub fn recipients_of(&self, id: &str) -> Vec<String> {
+        let mut whose: Vec<_> =
+            self.everything().into_iter().filter(|(_, arrival)| arrival.is_about(id)).map(|(whose, _)| whose).collect();
+        whose.sort();
+        whose
     }
 
     /// The first that comes of one message at a recipient.
-    pub async fn arrival(&self, party: &str, id: &str) -> Arrival {
+    pub async fn arrival(&self, party: &str, id: &str) -> Arc<Arrival> {
         let came = async {
             loop {
                 let (webhooks, queue) = (self.world.webhooks.received().len(), self.mail.get(&PartyId::new(party)));
@@ -121,61 +132,44 @@ impl Scene {
     }
 
     /// The receipts about one message, once there are so many; whatever is more is there too.
-    pub async fn receipts(&self, from: &str, id: &str, count: usize) -> Vec<Proof> {
+    pub async fn receipts(&self, from: &str, id: &str, count: usize) -> Vec<Arc<Proof>> {
         self.receipts_where(from, count, |receipt| receipt.message.id.as_deref() == Some(id)).await
     }
 
     /// About a message of which the gateway could read nothing: its bytes are its name.
-    pub async fn receipts_for_bytes(&self, from: &str, bytes: &[u8], count: usize) -> Vec<Proof> {
+    pub async fn receipts_for_bytes(&self, from: &str, bytes: &[u8], count: usize) -> Vec<Arc<Proof>> {
         let digest = digest_label(bytes);
         self.receipts_where(from, count, |receipt| receipt.message.digest == digest).await
     }
 
-    async fn receipts_where(&self, from: &str, count: usize, ours: impl Fn(&Receipt) -> bool) -> Vec<Proof> {
+    async fn receipts_where(&self, from: &str, count: usize, ours: impl Fn(&Receipt) -> bool) -> Vec<Arc<Proof>> {
         let mailbox = &self.receipts[&PartyId::new(from)];
         let came = async {
             loop {
                 let all = mailbox.all();
-                let proofs: Vec<_> = all.iter().map(|r| self.proof(r)).filter(|proof| ours(&proof.receipt)).collect();
+                let seen = all.len();
+                let proofs: Vec<_> = all.into_iter().filter(|proof| ours(&proof.receipt)).collect();
                 if proofs.len() >= count {
                     return proofs;
                 }
-                mailbox.more_than(all.len()).await;
+                mailbox.more_than(seen).await;
             }
         };
         self.in_time(&format!("{count} receipts for {from}"), came).await
-    }
-
-    fn proof(&self, received: &Received) -> Proof {
-        let (receipt, jws) = received.receipt(&self.keys).unwrap();
-        Proof { receipt, jws, sent: received.clone() }
     }
 
     /// The one receipt about one message and one recipient.
     pub async fn receipt(&self, from: &str, id: &str, recipient: &str) -> Receipt {
         let about = |receipt: &Receipt| receipt.recipient.as_ref().is_some_and(|r| r.party.as_str() == recipient);
         let ours = |receipt: &Receipt| receipt.message.id.as_deref() == Some(id) && about(receipt);
-        let mut proofs = self.receipts_where(from, 1, ours).await;
+        let proofs = self.receipts_where(from, 1, ours).await;
         assert_eq!(proofs.len(), 1, "receipts about {id} for {recipient}");
-        proofs.remove(0).receipt
+        proofs[0].receipt.clone()
     }
 
-    /// Everything that anybody received, for a search.
-    pub fn everything_received(&self) -> (Vec<Received>, Vec<recipient::Received>) {
-        let queues = self.mail.values().chain(self.receipts.values());
-        (queues.flat_map(Mailbox::all).collect(), self.world.webhooks.received())
-    }
-
-    /// Everybody who received something of one message.
-    pub fn recipients_of(&self, id: &str) -> Vec<String> {
-        let ours = |arrival: &Arrival| arrival.attributes.get("correlationid").is_some_and(|about| about == id);
-        let by_queue = self.mail.iter().flat_map(|(party, mailbox)| {
-            let arrivals: Vec<_> = mailbox.all().iter().map(Arrival::from_queue).filter(ours).collect();
-            arrivals.into_iter().map(|_| party.to_string())
-        });
-        let by_webhook = self.world.webhooks.received().into_iter().map(|event| (event.path.clone(), event));
-        let by_webhook = by_webhook.filter(|(_, event)| ours(&Arrival::from_webhook(event.clone())));
-        by_queue.chain(by_webhook.map(|(path, _)| path.trim_start_matches('/').replacen('-', ":", 1))).collect()
+    /// Every receipt so far.
+    pub fn proofs(&self) -> Vec<Arc<Proof>> {
+        self.receipts.values().flat_map(Mailbox::all).collect()
     }
 
     /// The spans of a trace, once they are as wanted.
@@ -210,15 +204,6 @@ impl Scene {
         std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap()
     }
 
-    /// Of the policies, and of mappings and directory, as the gateway must have found them.
-    pub fn versions(&self) -> (String, String) {
-        let read = |name: &str| root().join(name);
-        let sources = Sources::read(&read("schemas"), &read("policies"), &read("mappings")).unwrap();
-        let directory = Arc::new(Directory::read(&self.world.home.join("partners")).unwrap());
-        let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[0; 32]).unwrap();
-        (pipeline.engine.version.clone(), pipeline.mapping_version())
-    }
-
     pub async fn in_time<T>(&self, what: &str, came: impl Future<Output = T>) -> T {
         let Ok(came) = timeout(WITHIN, came).await else {
             panic!("{what}: nothing within {WITHIN:?}; see {}", self.world.home.display())
@@ -227,27 +212,35 @@ impl Scene {
     }
 }
 
+fn versions(config: &Path) -> (String, String) {
+    let Files { schemas, policies, mappings, partners } = Config::read(config, &|_| None).unwrap().files;
+    let sources = Sources::read(&schemas, &policies, &mappings).unwrap();
+    let directory = Arc::new(Directory::read(&partners).unwrap());
+    let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[0; 32]).unwrap();
+    (pipeline.engine.version.clone(), pipeline.mapping_version())
+}
+
+/// Of a world that starts once only.
 fn home(name: &str) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(1);
-    let n = COUNT.fetch_add(1, Ordering::Relaxed);
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gateway-{name}-{n}"))
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gateway-{name}"))
 }
 
 /// Everything that came on one queue, in that order.
-struct Mailbox(watch::Receiver<Vec<Received>>);
+struct Mailbox<T>(watch::Receiver<Vec<Arc<T>>>);
 
-impl Mailbox {
-    fn open(mut inbox: Inbox) -> Mailbox {
+impl<T: Send + Sync + 'static> Mailbox<T> {
+    fn open(mut inbox: Inbox, read: impl Fn(Received) -> T + Send + 'static) -> Mailbox<T> {
         let (all, seen) = watch::channel(Vec::new());
         tokio::spawn(async move {
             while let Ok(received) = inbox.take().await {
-                all.send_modify(|all| all.push(received));
+                let read = Arc::new(read(received));
+                all.send_modify(|all| all.push(read));
             }
         });
         Mailbox(seen)
     }
 
-    fn all(&self) -> Vec<Received> {
+    fn all(&self) -> Vec<Arc<T>> {
         self.0.borrow().clone()
     }
 
@@ -262,6 +255,8 @@ impl Mailbox {
 pub struct Arrival {
     /// CloudEvents attributes.
     pub attributes: BTreeMap<String, String>,
+    /// All of them, where it came over a queue.
+    pub headers: BTreeMap<String, String>,
     pub content_type: String,
     pub body: Vec<u8>,
     pub traceparent: Option<String>,
@@ -277,18 +272,27 @@ impl Arrival {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    fn from_queue(received: &Received) -> Arrival {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn is_about(&self, id: &str) -> bool {
+        self.attributes.get("correlationid").is_some_and(|about| about == id)
+    }
+
+    fn from_queue(received: Received) -> Arrival {
         let attribute =
             |(name, value): (&String, &String)| Some((name.strip_prefix("cloudEvents_")?.to_owned(), value.clone()));
         let key = received.properties.message_id().as_ref().map_or("", |id| id.as_str());
         Arrival {
             attributes: received.headers.iter().filter_map(attribute).collect(),
             content_type: received.content_type().to_owned(),
-            body: received.body.reveal_personal_data().clone(),
             traceparent: received.headers.get("traceparent").cloned(),
             key: key.to_owned(),
             structured: false,
             offered: 1,
+            body: received.body.into_personal_data(),
+            headers: received.headers,
         }
     }
 
@@ -302,6 +306,7 @@ impl Arrival {
             structured: received.structured,
             offered: received.offered,
             attributes: received.attributes,
+            headers: BTreeMap::new(),
         }
     }
 }
@@ -310,5 +315,13 @@ impl Arrival {
 pub struct Proof {
     pub receipt: Receipt,
     pub jws: String,
-    pub sent: Received,
+    /// Of the message that brought it.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Proof {
+    fn read(received: Received, keys: &KeySet) -> Proof {
+        let (receipt, jws) = received.receipt(keys).unwrap();
+        Proof { receipt, jws, headers: received.headers }
+    }
 }

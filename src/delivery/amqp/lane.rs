@@ -106,7 +106,7 @@ impl Carrier {
         timeout(OPEN_TIMEOUT, opening).await.ok()?.ok()
     }
 
-    /// Until the channel must not be used any longer. Whoever has no answer by then gets none from here.
+    /// Until the channel must not be used any longer. Whoever has no answer by then is told that there is none.
     async fn carry(&mut self, channel: Channel) {
         let mut flight = Flight::default();
         let mut leave_at = None;
@@ -114,9 +114,12 @@ impl Carrier {
             let room = flight.pending.len() < WINDOW && flight.returned.is_empty() && leave_at.is_none();
             tokio::select! {
                 biased;
-                alive = poll_fn(|cx| flight.poll(cx)) => if !alive {
-                    let gone = !self.connection.status().connected();
-                    return flight.give_up(if gone { Failure::Disconnected } else { Failure::Unconfirmed });
+                looked = poll_fn(|cx| flight.poll(cx)) => if let Err(error) = looked {
+                    if !self.connection.status().connected() {
+                        return flight.give_up(Failure::Disconnected);
+                    }
+                    tracing::warn!(%error, "the broker closed a channel of delivery");
+                    return flight.give_up(Failure::Unconfirmed);
                 },
                 () = self.overdue.notified(), if leave_at.is_none() => {
                     // While the broker blocks us, another channel would fare no better.
@@ -176,9 +179,8 @@ impl Flight {
         self.pending.push(Pending { confirmation: Box::pin(confirmation), id: message_id, answer: job.answer });
     }
 
-    /// Looks at everything that is pending; ready with false once the channel is broken, with true if there is
-    /// something new.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// Looks at everything that is pending; ready when something came, or when the channel is broken.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<lapin::Result<()>> {
         let mut progress = false;
         loop {
             let looked_at_before = self.confirmed.len();
@@ -186,7 +188,7 @@ impl Flight {
             while index < self.pending.len() {
                 match self.pending[index].confirmation.as_mut().poll(cx) {
                     Poll::Pending => index += 1,
-                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                     Poll::Ready(Ok(confirmation)) => {
                         self.confirm(index, confirmation);
                         progress = true;
@@ -203,7 +205,7 @@ impl Flight {
             if self.returned.is_empty() && !self.confirmed.is_empty() {
                 continue;
             }
-            return if progress { Poll::Ready(true) } else { Poll::Pending };
+            return if progress { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::envelope::RawMessage;
+use crate::envelope::{Oversize, RawMessage, digest_label};
 use crate::party::PartyId;
 use std::time::{Duration, Instant};
 
@@ -180,10 +180,16 @@ fn too_large_is_told_without_reading_it() {
     let started = Instant::now();
     assert_eq!(problems(&large), ["KP-1008 body"]);
     assert!(started.elapsed() < Duration::from_secs(2));
-    let carried = |size| RawMessage { body: Personal::default(), oversize: Some(size), ..good() };
-    assert_eq!(problems(&carried(LIMIT as u64 + 1)), ["KP-1008 body"]);
-    let identity = |size| open(&carried(size), &directory(), LIMIT).unwrap_err().identity();
-    assert_ne!(identity(2_000_000).id, identity(3_000_000).id, "two messages that were not carried are two messages");
+    let not_carried = |of: u8| {
+        let body = vec![of; LIMIT + 1];
+        RawMessage { body: Personal::default(), oversize: Some(Oversize::of(&body)), ..good() }
+    };
+    assert_eq!(problems(&not_carried(b'a')), ["KP-1008 body"]);
+    let identity = |of| open(&not_carried(of), &directory(), LIMIT).unwrap_err().identity();
+    let (one, other) = (identity(b'a'), identity(b'b'));
+    assert_ne!((one.id, one.digest), (other.id, other.digest), "two messages that were not carried are two messages");
+    assert_eq!(one.message.id.as_deref(), Some("m-1"), "the receipt says what it was called");
+    assert_eq!(one.message.digest, digest_label(&[b'a'; LIMIT + 1]));
 }
 
 #[test]

@@ -55,14 +55,14 @@ fn a_release_reaches_the_municipality_as_json_and_the_probation_service_that_kno
         let event = release(&notice);
         scene.send("dji", &event).await;
 
-        let (arrival, receipt) = delivered(&scene, "dji", &event, "gemeente:0606", RELEASE).await;
+        let (arrival, receipt) = delivered(scene, "dji", &event, "gemeente:0606", RELEASE).await;
         assert_eq!(arrival.content_type, "application/json");
         assert_eq!(arrival.json(), for_municipality(&notice));
         assert_eq!(receipt.recipient.as_ref().unwrap().role.as_str(), "gemeente-college");
         assert_eq!(shared(&receipt), all_on(&PERMITTED, GROUND));
         assert_eq!(withheld(&receipt), WITHHELD);
 
-        let (arrival, receipt) = delivered(&scene, "dji", &event, "reclassering", RELEASE).await;
+        let (arrival, receipt) = delivered(scene, "dji", &event, "reclassering", RELEASE).await;
         let person = &notice.person;
         let expected = json!({
             "persoon": {
@@ -97,7 +97,7 @@ fn a_municipality_that_wants_xml_gets_xml() {
         let notice = Person::new().notice("0344");
         let event = release(&notice);
         scene.send("dji", &event).await;
-        let (arrival, receipt) = delivered(&scene, "dji", &event, "gemeente:0344", RELEASE).await;
+        let (arrival, receipt) = delivered(scene, "dji", &event, "gemeente:0344", RELEASE).await;
         assert_eq!(arrival.content_type, "application/xml");
         let Person { bsn, detention, .. } = &notice.person;
         let expected = format!(
@@ -115,7 +115,7 @@ fn a_municipality_that_wants_xml_gets_xml() {
              <huisvesting>tijdelijk</huisvesting><schulden>problematisch</schulden><zorgThuis>nvt</zorgThuis>\
              </basisvoorwaarden></meldingInvrijheidstelling>\n"
         );
-        assert_eq!(String::from_utf8(arrival.body).unwrap(), expected);
+        assert_eq!(arrival.text(), expected);
         assert_eq!(shared(&receipt), all_on(&PERMITTED, GROUND));
     });
 }
@@ -128,7 +128,7 @@ fn a_municipality_can_take_it_over_a_webhook_in_binary_or_structured_mode() {
             let notice = Person::new().notice(code);
             let event = release(&notice);
             scene.send("dji", &event).await;
-            let (arrival, _) = delivered(&scene, "dji", &event, &format!("gemeente:{code}"), RELEASE).await;
+            let (arrival, _) = delivered(scene, "dji", &event, &format!("gemeente:{code}"), RELEASE).await;
             assert_eq!((arrival.structured, arrival.content_type.as_str()), (structured, "application/json"));
             assert_eq!(arrival.json(), for_municipality(&notice));
             assert_eq!(arrival.offered, 1);
@@ -143,7 +143,7 @@ fn a_leave_reaches_the_municipality() {
         let notice = Person::new().notice("0606");
         let event = leave(&notice);
         scene.send("dji", &event).await;
-        let (arrival, receipt) = delivered(&scene, "dji", &event, "gemeente:0606", LEAVE).await;
+        let (arrival, receipt) = delivered(scene, "dji", &event, "gemeente:0606", LEAVE).await;
         let mut expected = for_municipality(&notice);
         expected["detentie"] = json!({
             "registratienummer": notice.person.detention,
@@ -168,17 +168,17 @@ fn whoever_settles_elsewhere_is_announced_to_both_municipalities() {
         let notice = Notice { settles: Some("0344".to_owned()), ..Person::new().notice("0606") };
         let event = release(&notice);
         scene.send("dji", &event).await;
-        let (schiedam, _) = delivered(&scene, "dji", &event, "gemeente:0606", RELEASE).await;
-        let (utrecht, _) = delivered(&scene, "dji", &event, "gemeente:0344", RELEASE).await;
+        let (schiedam, _) = delivered(scene, "dji", &event, "gemeente:0606", RELEASE).await;
+        let (utrecht, _) = delivered(scene, "dji", &event, "gemeente:0344", RELEASE).await;
         let mut expected = for_municipality(&notice);
         expected["vestigingsadres"] = json!({ "straat": "Amsterdamsestraatweg", "gemeentecode": "0344" });
         assert_eq!(schiedam.json(), expected);
-        assert!(String::from_utf8(utrecht.body).unwrap().contains("<gem.gemeenteCode>0344</gem.gemeenteCode>"));
+        assert!(utrecht.text().contains("<gem.gemeenteCode>0344</gem.gemeenteCode>"));
         assert_ne!(schiedam.key, utrecht.key, "each recipient its own key");
 
         let later = release(&Person::new().notice("0606"));
         scene.send("dji", &later).await;
-        delivered(&scene, "dji", &later, "gemeente:0606", RELEASE).await;
+        delivered(scene, "dji", &later, "gemeente:0606", RELEASE).await;
         assert_eq!(scene.receipts("dji", &event.id, 2).await.len(), 2);
         assert_eq!(scene.recipients_of(&event.id).len(), 2);
     });

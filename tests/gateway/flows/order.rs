@@ -23,7 +23,7 @@ fn a_newer_notification_goes_out_after_an_older_one() {
         for (sequence, day) in [(1, "20270215"), (2, "20270301")] {
             let event = moved(&notice, sequence, day);
             scene.send("dji", &event).await;
-            let (arrival, _) = delivered(&scene, "dji", &event, "gemeente:0606", RELEASE).await;
+            let (arrival, _) = delivered(scene, "dji", &event, "gemeente:0606", RELEASE).await;
             let told = arrival.json()["detentie"]["verwachteEinddatum"].as_str().unwrap().replace('-', "");
             assert_eq!(told, day);
         }
@@ -37,7 +37,7 @@ fn an_older_notification_that_comes_late_is_superseded() {
         let notice = Person::new().notice("0606");
         let newer = moved(&notice, 2, "20270301");
         scene.send("dji", &newer).await;
-        delivered(&scene, "dji", &newer, "gemeente:0606", RELEASE).await;
+        delivered(scene, "dji", &newer, "gemeente:0606", RELEASE).await;
 
         let older = moved(&notice, 1, "20270215");
         scene.send("dji", &older).await;
@@ -45,14 +45,14 @@ fn an_older_notification_that_comes_late_is_superseded() {
         assert_eq!(receipt.outcome, Outcome::Superseded);
         assert_eq!(receipt.reason.as_ref().unwrap().code, Code::Superseded);
         assert_eq!(receipt.forwarded_digest, None);
-        about(&scene, "dji", &older, &receipt);
+        about(scene, "dji", &older, &receipt);
 
         // Another detention of the same person is another matter.
         let mut other = notice.clone();
         other.person.detention += "-B";
         let other = moved(&other, 1, "20270215");
         scene.send("dji", &other).await;
-        delivered(&scene, "dji", &other, "gemeente:0606", RELEASE).await;
+        delivered(scene, "dji", &other, "gemeente:0606", RELEASE).await;
         assert_eq!(scene.recipients_of(&older.id), [""; 0]);
     });
 }
@@ -72,7 +72,7 @@ fn an_older_notification_that_still_waits_ends_when_a_newer_one_comes() {
         scene.send("dji", &newer).await;
         assert_eq!(scene.receipt("dji", &older.id, "gemeente:0556").await.outcome, Outcome::Superseded);
         scene.world.webhooks.behave_at("/gemeente-0556", Behaviour::Take, None);
-        delivered(&scene, "dji", &newer, "gemeente:0556", RELEASE).await;
+        delivered(scene, "dji", &newer, "gemeente:0556", RELEASE).await;
         assert_eq!(scene.recipients_of(&older.id), [""; 0]);
     });
 }

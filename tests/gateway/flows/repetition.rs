@@ -2,7 +2,7 @@
 
 use super::delivered;
 use crate::messages::{Person, RELEASE, release, request, supervised, trace_id};
-use crate::scene::{Scene, run, shared};
+use crate::scene::{Proof, Scene, run, shared};
 use axum::http::StatusCode;
 use ketenpoort::code::Code;
 use ketenpoort::demo::partner::Event;
@@ -10,10 +10,11 @@ use ketenpoort::outcome::Outcome;
 use ketenpoort::simulators::recipient::Behaviour;
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Sends it once more: the very same receipts come, and nothing else.
 async fn again(scene: &Scene, event: &Event, recipients: &[&str]) {
-    let texts = |proofs: Vec<crate::scene::Proof>| proofs.into_iter().map(|proof| proof.jws).collect::<Vec<_>>();
+    let texts = |proofs: Vec<Arc<Proof>>| proofs.into_iter().map(|proof| proof.jws.clone()).collect::<Vec<_>>();
     let before = texts(scene.receipts("dji", &event.id, recipients.len()).await);
     let repeated = Event { traceparent: release(&Person::new().notice("0606")).traceparent, ..event.clone() };
     scene.send("dji", &repeated).await;
@@ -26,9 +27,7 @@ async fn again(scene: &Scene, event: &Event, recipients: &[&str]) {
     let later = release(&Person::new().notice("0606"));
     scene.send("dji", &later).await;
     scene.arrival("gemeente:0606", &later.id).await;
-    let mut came = scene.recipients_of(&event.id);
-    came.sort();
-    assert_eq!(came, recipients);
+    assert_eq!(scene.recipients_of(&event.id), recipients);
 }
 
 #[test]
@@ -39,7 +38,7 @@ fn a_duplicate_gets_the_very_same_receipts_and_is_not_forwarded_again() {
         scene.world.iris.know(notice.person.on_file(supervised(), json!({})));
         let event = release(&notice);
         scene.send("dji", &event).await;
-        again(&scene, &event, &["gemeente:0606", "reclassering"]).await;
+        again(scene, &event, &["gemeente:0606", "reclassering"]).await;
     });
 }
 
@@ -72,7 +71,7 @@ fn what_is_sent_again_has_the_same_idempotency_key() {
         assert_eq!(receipt.outcome, Outcome::Delivered);
         let arrivals = scene.arrivals("gemeente:0502", &event.id);
         assert_eq!(arrivals.iter().map(|arrival| arrival.offered).collect::<Vec<_>>(), [3], "one event, sent thrice");
-        delivered(&scene, "dji", &event, "gemeente:0502", RELEASE).await;
+        delivered(scene, "dji", &event, "gemeente:0502", RELEASE).await;
     });
 }
 
@@ -95,7 +94,7 @@ fn a_consent_that_is_withdrawn_before_delivery_permits_nothing_any_more() {
         let event = request(&person.request("0489", "wmo", "toezicht"));
         scene.send("gemeente:0489", &event).await;
         scene.waits_as(trace_id(&event), "retrying").await;
-        assert_eq!(scene.world.iris.asked_in(trace_id(&event)).len(), 1, "it was permitted, and asked for");
+        assert!(!scene.world.iris.asked_in(trace_id(&event)).is_empty(), "it was permitted, and asked for");
 
         scene.world.iris.know(consent(Some("today")));
         let receipt = scene.receipt("gemeente:0489", &event.id, "gemeente:0489").await;

@@ -33,7 +33,7 @@ fn a_municipality_gets_what_its_ground_permits_and_iris_is_asked_for_nothing_els
             scene.world.iris.know(person.on_file(supervised(), case_file()));
             let event = request(&person.request("0606", grond, "toezicht"));
             scene.send("gemeente:0606", &event).await;
-            let (arrival, receipt) = delivered(&scene, "gemeente:0606", &event, "gemeente:0606", ANSWER).await;
+            let (arrival, receipt) = delivered(scene, "gemeente:0606", &event, "gemeente:0606", ANSWER).await;
             let answer = json!({ "kenmerk": "0606-2027-17", "justitieel_kader": kader(), risk: case_file()[risk] });
             assert_eq!(arrival.json(), answer, "{grond}");
             assert_eq!(shared_with(&receipt), all_on(&["justitieel_kader", risk], ground));
@@ -62,7 +62,7 @@ fn a_request_without_a_ground_is_refused_and_iris_is_asked_for_no_case_data() {
             let event = request(&person.request("0606", grond, "toezicht"));
             scene.send("gemeente:0606", &event).await;
             let receipt = scene.receipt("gemeente:0606", &event.id, "gemeente:0606").await;
-            about(&scene, "gemeente:0606", &event, &receipt);
+            about(scene, "gemeente:0606", &event, &receipt);
             let reason = receipt.reason.as_ref().unwrap();
             let expected = if rule.is_empty() { Code::NoGround } else { Code::Forbidden };
             assert_eq!((receipt.outcome, reason.code), (Outcome::Refused, expected), "{name}");
@@ -104,7 +104,7 @@ fn a_request_waits_for_a_judgement_and_goes_on_once_it_is_recorded() {
             let mut facts = facts;
             facts["beoordelingen"] = json!([judged(needed)]);
             scene.world.iris.know(person.on_file(facts, case_file()));
-            let (arrival, receipt) = delivered(&scene, "gemeente:0606", &event, "gemeente:0606", ANSWER).await;
+            let (arrival, receipt) = delivered(scene, "gemeente:0606", &event, "gemeente:0606", ANSWER).await;
             let answer = json!({ "kenmerk": "0606-2027-17", "risico_veiligheid": case_file()["risico_veiligheid"] });
             assert_eq!(arrival.json(), answer, "{grond}");
             assert_eq!(receipt.decision.shared.len(), 1, "{grond}");
@@ -143,10 +143,10 @@ fn each_participant_of_a_case_meeting_is_a_decision_of_its_own() {
         let ground = "zvh-wgs, Wet gegevensverwerking door samenwerkingsverbanden (WGS) (te bevestigen)";
         let mut keys = Vec::new();
         for recipient in [zvh, "politie:rotterdam", "wijkteam:delfshaven"] {
-            let (arrival, receipt) = delivered(&scene, zvh, &event, recipient, MEETING_ANSWER).await;
+            let (arrival, receipt) = delivered(scene, zvh, &event, recipient, MEETING_ANSWER).await;
             assert_eq!(arrival.json(), answer, "{recipient}");
             assert_eq!(shared_with(&receipt), all_on(&["justitieel_kader", "risicoanalyse"], ground), "{recipient}");
-            keys.push(arrival.key);
+            keys.push(arrival.key.clone());
         }
         keys.sort();
         keys.dedup();

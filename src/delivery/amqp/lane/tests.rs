@@ -64,7 +64,7 @@ fn send(channel: &Arc<Mutex<Channel>>, flight: &mut Flight, id: &str, routable: 
     receiver
 }
 
-fn look(flight: &mut Flight) -> Poll<bool> {
+fn look(flight: &mut Flight) -> Poll<lapin::Result<()>> {
     flight.poll(&mut Context::from_waker(&noop_waker()))
 }
 
@@ -111,10 +111,10 @@ fn two_returns_that_come_with_each_other() {
     let (confirm_one, mut one) = sent(&mut flight, "one");
     let (confirm_two, mut two) = sent(&mut flight, "two");
     confirm_two.send(Confirmation::Ack(Some(returned("one")))).unwrap();
-    assert_eq!(look(&mut flight), Poll::Ready(true));
+    assert_eq!(look(&mut flight), Poll::Ready(Ok(())));
     assert!(one.try_recv().is_err() && two.try_recv().is_err(), "nothing is certain yet");
     confirm_one.send(Confirmation::Ack(Some(returned("two")))).unwrap();
-    assert_eq!(look(&mut flight), Poll::Ready(true));
+    assert_eq!(look(&mut flight), Poll::Ready(Ok(())));
     assert_eq!(one.try_recv(), Ok(Err(Failure::Unroutable)));
     assert_eq!(two.try_recv(), Ok(Err(Failure::Unroutable)));
 }
@@ -127,7 +127,7 @@ fn without_returns_nobody_waits_for_others() {
     let (confirm_three, mut three) = sent(&mut flight, "three");
     confirm_two.send(Confirmation::Ack(None)).unwrap();
     confirm_three.send(Confirmation::Nack(None)).unwrap();
-    assert_eq!(look(&mut flight), Poll::Ready(true));
+    assert_eq!(look(&mut flight), Poll::Ready(Ok(())));
     assert_eq!(look(&mut flight), Poll::Pending);
     assert!(one.try_recv().is_err());
     assert_eq!(two.try_recv(), Ok(Ok(())));
@@ -140,7 +140,7 @@ fn whoever_is_left_on_a_broken_channel_is_told() {
     let (answer, mut one) = oneshot::channel();
     let broken = async { Err(lapin::ErrorKind::InvalidChannel(1).into()) };
     flight.pending.push(Pending { confirmation: Box::pin(broken), id: "one".to_owned(), answer });
-    assert_eq!(look(&mut flight), Poll::Ready(false));
+    assert!(matches!(look(&mut flight), Poll::Ready(Err(_))));
     // The one that broke is among them.
     flight.give_up(Failure::Disconnected);
     assert_eq!(one.try_recv(), Ok(Err(Failure::Disconnected)));
