@@ -44,5 +44,6 @@ async fn a_stop_finishes_what_is_under_way_and_the_next_start_does_the_rest() {
 async fn stop(scene: &mut Scene) {
     let told = Instant::now();
     scene.world.stop_gateway().await.unwrap();
+    println!("stopped within {:?}", told.elapsed());
     assert!(told.elapsed() < GRACE + GOING, "{:?}", told.elapsed());
 }
