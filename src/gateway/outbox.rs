@@ -294,7 +294,7 @@ impl Gateway {
         line: Option<&Line>,
     ) -> Option<Became> {
         let now = Timestamp::now();
-        let plan = match self.consider(raw, now).await {
+        let plan = match self.consider(raw, now, true).await {
             super::Considered::Planned(plan) => plan,
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
