@@ -113,7 +113,7 @@ END
 
 case ${1:-} in
     start) start ;;
-    stop) if own_answers; then own rabbitmqctl -q stop >&2; say stopped; else say "our own node does not run"; fi ;;
+    stop) if registered "$name"; then own rabbitmqctl -q stop >&2; say stopped; else say "our own node does not run"; fi ;;
     status)
         broker=$(which_broker)
         [ "$broker" != none ] || fail "there is none"

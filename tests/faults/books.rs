@@ -1,7 +1,6 @@
 //! The books: what the partners sent and what that makes owed, against what arrived at the recipients and what the
 //! receipts say. Nothing here asks the gateway.
 
-use ketenpoort::envelope::digest_label;
 use ketenpoort::outcome::Outcome;
 use ketenpoort::receipt::Receipt;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -83,17 +82,11 @@ impl Slip {
         let recipient = self.receipt.recipient.as_ref().map(|recipient| recipient.party.to_string());
         (message.id.clone().unwrap_or_default(), message.digest.clone(), recipient)
     }
-}
 
-impl Arrival {
-    pub fn new(recipient: &str, message: &str, key: &str, data: &[u8], taken: bool) -> Arrival {
-        Arrival {
-            recipient: recipient.to_owned(),
-            message: message.to_owned(),
-            key: key.to_owned(),
-            digest: digest_label(data),
-            taken,
-        }
+    /// Superseded before IRIS told whether the probation service is a recipient at all.
+    fn is_surmised(&self) -> bool {
+        let Receipt { outcome, recipient, .. } = &self.receipt;
+        *outcome == Outcome::Superseded && recipient.as_ref().is_some_and(|to| to.party.as_str() == "reclassering")
     }
 }
 
@@ -114,6 +107,7 @@ impl Books {
                 tally.settle(sent, owed, &slips, &arrived);
             }
         }
+        slips.retain(|_, slips| !slips.iter().all(|slip| slip.is_surmised()));
         let nobody = slips.keys().map(|obligation| format!("a receipt for what nobody is owed: {obligation:?}"));
         tally.wrong.extend(nobody);
         let nobody = arrivals.keys().map(|(message, recipient)| format!("{recipient} got {message}, not meant for it"));
@@ -180,15 +174,16 @@ impl Tally {
                     complain("other bytes arrived than the receipt says".to_owned());
                 }
             }
-            // It went out before the newer one came, and nobody heard how that went.
-            Outcome::Superseded if !arrived.is_empty() => {
+            // It went out before the newer one came or a person gave it up, and nobody heard anything good of that.
+            Outcome::Superseded | Outcome::Expired if !arrived.is_empty() => {
                 let detail = receipt.reason.as_ref().map_or("", |reason| &reason.detail);
-                if !detail.contains("may have reached the recipient") {
+                if outcome == Outcome::Superseded && !detail.contains("may have reached the recipient") {
                     complain(format!("it arrived, and the reason does not say that it may have: {detail}"));
                 }
+                if receipt.decision.shared.is_empty() || receipt.decision.notes.is_empty() {
+                    complain("it arrived, and the receipt says that nothing was shared".to_owned());
+                }
             }
-            // Given up by a person after the recipient turned it away.
-            Outcome::Expired if arrived.iter().all(|arrival| !arrival.taken) => {}
             _ if arrived.is_empty() => {}
             _ => complain(format!("it arrived, although it was {}", outcome.as_str())),
         }

@@ -1,8 +1,7 @@
 //! The disk is full: what cannot be recorded is neither acknowledged nor sent, and it goes on once there is room.
 
 use crate::scene::{GATEWAY, Scene, Setting, seed, until};
-use crate::traffic::{Message, Release};
-use ketenpoort::outcome::Outcome::Delivered;
+use crate::traffic::release;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tokio::process::Command;
@@ -35,7 +34,7 @@ async fn nothing_is_taken_or_sent_that_cannot_be_recorded() {
     scene.until_part("ledger", "down").await;
     let mut sent = {
         // The flow stands still: whatever it sends now comes to nothing.
-        let messages: Vec<_> = (0..10).map(|n| release(&format!("DET-{n}"))).collect();
+        let messages: Vec<_> = (0..10).map(|n| release(&format!("DET-{n}"), &["0505"])).collect();
         scene.senders().send_all(&messages).await;
         until("the gateway holds them all", async || held(&scene).await.filter(|held| *held >= messages.len())).await;
         let arrived =
@@ -57,10 +56,6 @@ async fn nothing_is_taken_or_sent_that_cannot_be_recorded() {
     sent.extend(flow.stop().await);
     scene.settled(&sent).await;
     scene.close(sent).await.balance().assert_balanced();
-}
-
-fn release(series: &str) -> Message {
-    Release { series, sequence: 1, known: false, municipalities: &["0505"] }.message(&[Delivered])
 }
 
 /// How many messages of the DJI the gateway has and did not acknowledge, once it has all there are.

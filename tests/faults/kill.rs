@@ -9,7 +9,7 @@ use tokio::time::timeout;
 /// A recipient that does not answer is given up soon, and tried again soon.
 const IMPATIENT: &str = r#"
     delivery = { first_delay = "100ms", max_delay = "1s", webhook_timeout = "1s" }
-    iris = { timeout = "1s" }
+    iris = { timeout = "1s", attempts = 1, breaker_open = "500ms" }
 "#;
 
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ async fn nothing_is_lost_or_doubled_however_often_the_gateway_is_killed() {
         let moment = Moment::draw(&mut rng);
         println!("kill {number}: {moment:?}, {} receipts so far", scene.slips.count());
         if rng.bool() {
-            scene.world.iris.behave(Behaviour::Down.times(2));
+            scene.world.iris.behave(Behaviour::Down.times(rng.u32(1..40)));
         }
         timeout(PATIENCE, moment.come(&scene)).await.unwrap_or_else(|_| panic!("{moment:?} never comes"));
         scene.world.kill_gateway().await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::books::{Books, Owed, Sent};
 use crate::scene::{Scene, Setting, until};
-use crate::traffic::{Message, Release};
+use crate::traffic::{Message, release};
 use crate::webhook::Answer::{self, Close, Half, Hang, Later, Lost, Status, Take};
 use ketenpoort::outcome::Outcome::{self, Delivered, Expired};
 use serde_json::Value;
@@ -15,24 +15,24 @@ const CONFIG: &str = r#"
     delivery = { first_delay = "100ms", max_delay = "300ms", webhook_timeout = "700ms", max_attempts = 4 }
 "#;
 
-/// A municipality whose webhook answers so, with how many attempts it ends, and as what.
+/// A municipality whose webhook answers so: first these, then this for good.
 struct Case {
     municipality: &'static str,
     first: &'static [Answer],
     then: Answer,
     attempts: usize,
-    ends: Ends,
+    /// Delivered, or parked with this code.
+    parked: Option<&'static str>,
 }
 
-#[derive(PartialEq)]
-enum Ends {
-    Delivered,
-    /// With this code.
-    Parked(&'static str),
-}
-
-const fn case(municipality: &'static str, first: &'static [Answer], then: Answer, attempts: usize, ends: Ends) -> Case {
-    Case { municipality, first, then, attempts, ends }
+const fn case(
+    municipality: &'static str,
+    first: &'static [Answer],
+    then: Answer,
+    attempts: usize,
+    parked: Option<&'static str>,
+) -> Case {
+    Case { municipality, first, then, attempts, parked }
 }
 
 const EXHAUSTED: &str = "KP-5004";
@@ -40,21 +40,21 @@ const REFUSED: &str = "KP-5005";
 const DISCARDED: &str = "KP-5007";
 
 const CASES: &[Case] = &[
-    case("0014", &[], Take, 1, Ends::Delivered),
-    case("0034", &[Status(503), Status(502), Status(500)], Take, 4, Ends::Delivered),
-    case("0037", &[Later(429, 1)], Take, 2, Ends::Delivered),
-    case("0047", &[Status(401)], Take, 2, Ends::Delivered),
-    case("0050", &[Status(404)], Take, 2, Ends::Delivered),
-    case("0059", &[Close], Take, 2, Ends::Delivered),
-    case("0060", &[Hang], Take, 2, Ends::Delivered),
-    case("0072", &[Lost], Take, 2, Ends::Delivered),
+    case("0014", &[], Take, 1, None),
+    case("0034", &[Status(503), Status(502), Status(500)], Take, 4, None),
+    case("0037", &[Later(429, 1)], Take, 2, None),
+    case("0047", &[Status(401)], Take, 2, None),
+    case("0050", &[Status(404)], Take, 2, None),
+    case("0059", &[Close], Take, 2, None),
+    case("0060", &[Hang], Take, 2, None),
+    case("0072", &[Lost], Take, 2, None),
     // Its status line said that it has it.
-    case("0074", &[Half], Take, 1, Ends::Delivered),
-    case("0080", &[], Status(503), 4, Ends::Parked(EXHAUSTED)),
-    case("0085", &[], Close, 4, Ends::Parked(EXHAUSTED)),
-    case("0086", &[], Hang, 4, Ends::Parked(EXHAUSTED)),
-    case("0088", &[], Status(410), 1, Ends::Parked(REFUSED)),
-    case("0090", &[], Status(422), 1, Ends::Parked(REFUSED)),
+    case("0074", &[Half], Take, 1, None),
+    case("0080", &[], Status(503), 4, Some(EXHAUSTED)),
+    case("0085", &[], Close, 4, Some(EXHAUSTED)),
+    case("0086", &[], Hang, 4, Some(EXHAUSTED)),
+    case("0088", &[], Status(410), 1, Some(REFUSED)),
+    case("0090", &[], Status(422), 1, Some(REFUSED)),
 ];
 
 fn partner(municipality: &str) -> String {
@@ -71,16 +71,7 @@ impl Case {
     }
 
     fn message(&self) -> Message {
-        let release =
-            Release { series: self.municipality, sequence: 1, known: false, municipalities: &[self.municipality] };
-        release.message(&[Delivered])
-    }
-
-    fn parked_with(&self) -> Option<&'static str> {
-        match self.ends {
-            Ends::Parked(code) => Some(code),
-            Ends::Delivered => None,
-        }
+        release(self.municipality, &[self.municipality])
     }
 }
 
@@ -93,12 +84,12 @@ async fn each_failure_ends_as_it_must_and_a_person_decides_about_the_rest() {
     scene.senders().send_all(&messages).await;
 
     let (delivered, parked): (Vec<_>, Vec<_>) =
-        CASES.iter().zip(&messages).partition(|(case, _)| case.ends == Ends::Delivered);
+        CASES.iter().zip(&messages).partition(|(case, _)| case.parked.is_none());
     let expected: Vec<Sent> = delivered.iter().map(|(_, message)| message.sent.clone()).collect();
     scene.settled(&expected).await;
     for (case, message) in &parked {
         let row = until("parked", async || row(&scene, message, "parked").await).await;
-        assert_eq!(row["reason"]["code"].as_str(), case.parked_with(), "{}: {row}", case.municipality);
+        assert_eq!(row["reason"]["code"].as_str(), case.parked, "{}: {row}", case.municipality);
     }
     for case in CASES {
         let attempts = scene.webhook.attempts_of(&case.path());
@@ -169,7 +160,7 @@ async fn remembered(scene: &Scene) {
     let mut ledger: SqliteConnection = options.connect().await.unwrap();
     let rows = sqlx::query("SELECT who, what, why FROM action ORDER BY key").fetch_all(&mut ledger).await.unwrap();
     let actions: Vec<[String; 3]> = rows.iter().map(|row| [row.get(0), row.get(1), row.get(2)]).collect();
-    let parked = CASES.iter().filter(|case| case.ends != Ends::Delivered).enumerate();
+    let parked = CASES.iter().filter(|case| case.parked.is_some()).enumerate();
     let expected = parked.map(|(number, case)| {
         ["m.visser", if number % 2 == 0 { "replay" } else { "discard" }, case.municipality].map(str::to_owned)
     });

@@ -6,6 +6,7 @@ use crate::traffic::{Message, Traffic};
 use crate::webhook::Webhook;
 use ketenpoort::demo::partner::{Access, Partner, Received};
 use ketenpoort::demo::{Note, Options, World};
+use ketenpoort::envelope::digest_label;
 use ketenpoort::receipt::keys::KeySet;
 use lapin::options::{BasicAckOptions, BasicGetOptions};
 use lapin::{Connection, ConnectionProperties};
@@ -166,9 +167,13 @@ impl Scene {
             }
         }
         for attempt in self.webhook.attempts() {
-            let party = attempt.path.trim_start_matches('/').replacen('-', ":", 1);
-            let taken = attempt.answer.takes();
-            arrivals.push(Arrival::new(&party, &attempt.message, &attempt.key, &attempt.data, taken));
+            arrivals.push(Arrival {
+                recipient: attempt.path.trim_start_matches('/').replacen('-', ":", 1),
+                taken: attempt.answer.takes(),
+                message: attempt.message,
+                key: attempt.key,
+                digest: attempt.digest,
+            });
         }
         let slips = self.slips.state().all.clone();
         Books { sent, arrivals, slips, waiting }
@@ -208,9 +213,14 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 }
 
 fn arrival(party: &str, received: &Received) -> Arrival {
-    let attribute = |name| received.attribute(name).unwrap_or_default();
-    let data = received.body.reveal_personal_data();
-    Arrival::new(party, attribute("correlationid"), attribute("id"), data, true)
+    let attribute = |name| received.attribute(name).unwrap_or_default().to_owned();
+    Arrival {
+        recipient: party.to_owned(),
+        message: attribute("correlationid"),
+        key: attribute("id"),
+        digest: digest_label(received.body.reveal_personal_data()),
+        taken: true,
+    }
 }
 
 /// All that is in a queue.

@@ -2,6 +2,7 @@
 
 use crate::scene::{Scene, Setting, seed};
 use crate::webhook::Answer;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 const GRACE: Duration = Duration::from_secs(3);
@@ -9,6 +10,7 @@ const CONFIG: &str = r#"
     delivery = { first_delay = "100ms", max_delay = "1s", webhook_timeout = "20s" }
     stop = { grace = "3s" }
 "#;
+const SILENT: &str = "/gemeente-0505";
 /// For the process to go once it has drained.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -22,22 +24,20 @@ async fn a_stop_finishes_what_is_under_way_and_the_next_start_does_the_rest() {
         stop(&mut scene).await;
         scene.world.start_gateway().await.unwrap();
     }
-    // What was under way was finished: nothing had to be sent again.
-    let attempts = scene.webhook.attempts();
-    let mut keys: Vec<_> = attempts.iter().map(|attempt| &attempt.key).collect();
-    keys.sort();
-    keys.dedup();
-    assert_eq!(attempts.len(), keys.len());
-
-    // Nor does a recipient that says nothing keep it from going.
-    scene.webhook.plan("/gemeente-0505", &[], Answer::Lost);
+    // A recipient that says nothing does not keep it from going.
+    scene.webhook.plan(SILENT, &[], Answer::Lost);
     scene.webhook.until(|attempts| attempts.iter().any(|attempt| attempt.answer == Answer::Lost)).await;
     stop(&mut scene).await;
-    scene.webhook.plan("/gemeente-0505", &[], Answer::Take);
+    scene.webhook.plan(SILENT, &[], Answer::Take);
     scene.world.start_gateway().await.unwrap();
     let sent = flow.stop().await;
     scene.settled(&sent).await;
-    scene.close(sent).await.balance().assert_balanced();
+    let books = scene.close(sent).await;
+    books.balance().assert_balanced();
+    // With the others what was under way was finished, so that nothing had to be sent again.
+    let others: Vec<_> = books.arrivals.iter().filter(|arrival| arrival.recipient != "gemeente:0505").collect();
+    let keys: HashSet<_> = others.iter().map(|arrival| &arrival.key).collect();
+    assert_eq!(others.len(), keys.len());
 }
 
 /// It says that all went well, and it is in time.

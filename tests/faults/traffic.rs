@@ -12,7 +12,7 @@ const REQUEST: &str = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
 const MEETING: &str = "nl.ketenpoort.casusoverleg.gegevens-gevraagd.v1";
 
 /// Two take their messages off a queue, and two by webhook.
-pub const MUNICIPALITIES: [&str; 4] = ["0344", "0606", "0505", "0599"];
+const MUNICIPALITIES: [&str; 4] = ["0344", "0606", "0505", "0599"];
 /// BSN and SKN of somebody whom the probation service knows, so that it gets the message too.
 const KNOWN: (&str, &str) = ("999993653", "2048113");
 
@@ -34,11 +34,16 @@ pub struct Traffic {
 }
 
 /// Who is released, from where to where.
-pub struct Release<'a> {
-    pub series: &'a str,
-    pub sequence: i64,
-    pub known: bool,
-    pub municipalities: &'a [&'a str],
+struct Release<'a> {
+    series: &'a str,
+    sequence: i64,
+    known: bool,
+    municipalities: &'a [&'a str],
+}
+
+/// The first notification of somebody's release, which must be delivered.
+pub fn release(series: &str, municipalities: &[&str]) -> Message {
+    Release { series, sequence: 1, known: false, municipalities }.message(&[Delivered])
 }
 
 impl Traffic {
@@ -155,7 +160,7 @@ impl Message {
 }
 
 impl Release<'_> {
-    pub fn message(&self, outcomes: &'static [Outcome]) -> Message {
+    fn message(&self, outcomes: &'static [Outcome]) -> Message {
         let event = Event { sequence: Some(self.sequence), ..Event::new(RELEASE, self.xml().into_bytes()) };
         let municipalities = self.municipalities.iter().map(|code| format!("gemeente:{code}"));
         let reclassering = self.known.then(|| "reclassering".to_owned());

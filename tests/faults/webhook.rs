@@ -2,6 +2,7 @@
 //! told about an attempt is not what the recipient knows of it.
 
 use base64::Engine;
+use ketenpoort::envelope::digest_label;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -43,7 +44,8 @@ pub struct Attempt {
     pub key: String,
     /// The id of the message that it answers to.
     pub message: String,
-    pub data: Vec<u8>,
+    /// Of the data.
+    pub digest: String,
     pub answer: Answer,
     pub at: Instant,
 }
@@ -170,7 +172,8 @@ impl Webhook {
         let mut state = self.state();
         let answer = state.plans.entry(path.clone()).or_default().next();
         let key = header("idempotency-key");
-        state.attempts.push(Attempt { path, key, message, data, answer, at: Instant::now() });
+        let (digest, at) = (digest_label(&data), Instant::now());
+        state.attempts.push(Attempt { path, key, message, digest, answer, at });
         self.0.count.send_replace(state.attempts.len());
         answer
     }
