@@ -13,7 +13,7 @@ use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
 use crate::envelope::{RawMessage, Rejection};
-use crate::facts::iris;
+use crate::facts::{Unavailable, iris};
 use crate::ledger::Ledger;
 use crate::outcome::Outcome;
 use crate::receipt::keys::Signer;
@@ -23,6 +23,7 @@ use series::Series;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -57,6 +58,10 @@ fn note_outcome(all: &[Became]) {
     crate::telemetry::note_outcome(outcome.as_str(), code);
 }
 
+/// How long a message waits for facts at first, where some of its recipients need none. Those that need them wait
+/// in the ledger and are decided anew, with all the time that IRIS may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A message after the core had its say.
 enum Considered {
     Rejected(Box<Rejection>),
@@ -66,7 +71,7 @@ enum Considered {
 impl Gateway {
     /// The corridor, with the two questions to IRIS where a message needs them. Never fails: what cannot be
     /// known makes its recipients wait.
-    async fn consider(&self, raw: &RawMessage, now: Timestamp) -> Considered {
+    async fn consider(&self, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
         use crate::telemetry::stage_span as stage;
         let pipeline = &self.pipeline;
         let valid = stage("envelope")
@@ -80,7 +85,12 @@ impl Gateway {
         let facts = if valid.kind().needs_facts() {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();
-                self.known(self.iris.facts(person.clone(), trace.as_deref()).await)
+                let asked = self.iris.facts(person.clone(), trace.as_deref());
+                let nobody_else_waits = again || valid.kind().answer.is_some();
+                self.known(match nobody_else_waits {
+                    true => asked.await,
+                    false => timeout(PATIENCE, asked).await.unwrap_or(Err(Unavailable::Timeout)),
+                })
             };
             ask.instrument(stage("facts")).await
         } else {
@@ -100,7 +110,7 @@ impl Gateway {
         Considered::Planned(Box::new(pipeline.complete(&decided, data.as_ref())))
     }
 
-    fn known<T>(&self, answer: Result<T, crate::facts::Unavailable>) -> Option<T> {
+    fn known<T>(&self, answer: Result<T, Unavailable>) -> Option<T> {
         match answer {
             Ok(known) => {
                 self.metrics.facts_requested("ok");

@@ -39,7 +39,7 @@ impl Gateway {
     async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
         let now = Timestamp::now();
         let Inbound { raw, acker, .. } = inbound;
-        let considered = self.consider(&raw, now).await;
+        let considered = self.consider(&raw, now, false).await;
         // Taken before the ledger decides about the order, held until the deliveries are over.
         let line = match &considered {
             Considered::Planned(plan) => plan.order.map(|order| self.series.line(order.key)),

@@ -231,10 +231,13 @@ impl Gateway {
     pub(super) async fn sweep(self: Arc<Self>) {
         let mut interval = tokio::time::interval(SWEEP);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut more = false;
         loop {
             tokio::select! {
-                _ = interval.tick() => {}
+                biased;
                 () = self.stopping.cancelled() => return,
+                () = std::future::ready(()), if more => {}
+                _ = interval.tick() => {}
             }
             let now = Timestamp::now();
             for receipt in self.ledger.receipts_due(now, SWEEP_LIMIT, LEASE).await.unwrap_or_default() {
@@ -243,10 +246,13 @@ impl Gateway {
             self.settle_superseded().await;
             // Room first, claims after: what is claimed is worked on at once.
             let room = self.in_flight.available_permits().min(SWEEP_LIMIT);
-            if room == 0 {
-                continue;
-            }
-            for due in self.ledger.claim_due(now, room, LEASE).await.unwrap_or_default() {
+            let claimed = match room {
+                0 => Vec::new(),
+                room => self.ledger.claim_due(now, room, LEASE).await.unwrap_or_default(),
+            };
+            // After a long outage there is a lot; it need not wait for the next tick.
+            more = claimed.len() == SWEEP_LIMIT;
+            for due in claimed {
                 let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
                 let gateway = self.clone();
                 let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
@@ -288,25 +294,24 @@ impl Gateway {
 
     async fn decide_anew(
         self: &Arc<Self>,
-        due: Due,
+        mut due: Due,
         recipient: (PartyId, Role),
         raw: &crate::envelope::RawMessage,
         line: Option<&Line>,
     ) -> Option<Became> {
         let now = Timestamp::now();
-        let plan = match self.consider(raw, now).await {
+        let plan = match self.consider(raw, now, true).await {
             super::Considered::Planned(plan) => plan,
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
                 return Some(self.park(due.delivery, reason).await);
             }
         };
+        // What is decided now is decided by the rules of now.
+        due.message.policy_version.clone_from(&self.pipeline.engine.version);
+        due.message.mapping_version = self.pipeline.mapping_version();
         let planned = plan.deliveries.into_iter().find(|p| p.recipient == recipient.0 && p.role == recipient.1);
-        let Some(planned) = planned else {
-            // The facts say that this party is no recipient of this message.
-            let _ = self.until_recorded(|| self.ledger.not_addressed(due.delivery)).await;
-            return None;
-        };
+        let Some(planned) = planned else { return self.no_recipient(due, recipient).await };
         match planned.fate {
             Fate::Deliver(outgoing, address) => {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
@@ -321,19 +326,36 @@ impl Gateway {
                 Some((outcome, Some(reason.code)))
             }
             Fate::End(outcome, reason) => {
-                self.metrics.outcome(due.message.kind.as_deref(), outcome.as_str(), reason.code.as_str());
-                let receipt = self.receipt(
-                    &due.message,
-                    Some(&recipient),
-                    due.idempotency_key,
-                    outcome,
-                    Some(reason.clone()),
-                    planned.decision.undelivered(due.tried),
-                    None,
-                );
-                Some(self.finish(due.delivery, outcome, reason, receipt).await)
+                let decision = planned.decision.undelivered(due.tried);
+                Some(self.end(&due, &recipient, outcome, reason, decision).await)
             }
         }
+    }
+
+    /// The facts say that this party is no recipient of this message. Where an attempt may have reached it all the
+    /// same, the sender must hear of it.
+    async fn no_recipient(self: &Arc<Self>, due: Due, recipient: (PartyId, Role)) -> Option<Became> {
+        if !due.tried {
+            let _ = self.until_recorded(|| self.ledger.not_addressed(due.delivery)).await;
+            return None;
+        }
+        let reason = Reason::new(Code::NoGround, "the facts say that it is no recipient of this message any more");
+        let decision = due.decision.clone().undelivered(due.tried);
+        Some(self.end(&due, &recipient, Outcome::Refused, reason, decision).await)
+    }
+
+    async fn end(
+        self: &Arc<Self>,
+        due: &Due,
+        recipient: &(PartyId, Role),
+        outcome: Outcome,
+        reason: Reason,
+        decision: Decision,
+    ) -> Became {
+        self.metrics.outcome(due.message.kind.as_deref(), outcome.as_str(), reason.code.as_str());
+        let (head, key, because) = (&due.message, due.idempotency_key, Some(reason.clone()));
+        let receipt = self.receipt(head, Some(recipient), key, outcome, because, decision, None);
+        self.finish(due.delivery, outcome, reason, receipt).await
     }
 
     fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {

@@ -3,7 +3,9 @@
 
 mod iris;
 
-use crate::messages::{Notice, Person, RELEASE, REQUEST, event, numbered, release, request, trace_id};
+use crate::messages::{
+    Notice, Person, RELEASE, REQUEST, case_file, event, numbered, release, request, supervised, trace_id,
+};
 use crate::scene::{Proof, Scene, root, run, shared};
 use ketenpoort::code::Code;
 use ketenpoort::demo::partner::{Access, Event, Partner, UserId};
@@ -195,9 +197,12 @@ fn what_is_wrong_is_told_with_code_and_place_and_goes_nowhere() {
             assert_eq!(problems(&proof), case.problems, "{}", case.name);
         }
         // Whatever would have been forwarded, would have been before these.
-        for (from, event) in [("dji", release(&notice())), ("gemeente:0606", asked(|_| {}))] {
+        let client = Person::new();
+        scene.world.iris.know(client.on_file(supervised(), case_file()));
+        let question = request(&client.request("0606", "18b", "toezicht"));
+        for (from, event) in [("dji", release(&notice())), ("gemeente:0606", question)] {
             scene.send(from, &event).await;
-            scene.receipt(from, &event.id, "gemeente:0606").await;
+            scene.arrival("gemeente:0606", &event.id).await;
         }
         for case in &cases {
             assert_eq!(scene.recipients_of(&case.event.id), [""; 0], "{}", case.name);
@@ -243,7 +248,7 @@ fn nobody_can_send_in_the_name_of_another() {
             assert!(partner.publish(event).await.is_err());
         }
         scene.send("dji", &good).await;
-        scene.receipt("dji", &good.id, "gemeente:0606").await;
+        scene.arrival("gemeente:0606", &good.id).await;
         assert_eq!(scene.recipients_of(&good.id).len(), 1);
     });
 }
@@ -268,7 +273,7 @@ fn who_writes_in_the_queue_of_another_is_told_and_not_believed() {
         assert_eq!(problems(&proofs[0]), ["KP-1005 user-id"]);
         // It did not use up the name that it gave itself.
         scene.send("dji", &event).await;
-        scene.receipt("dji", &event.id, "gemeente:0606").await;
+        scene.arrival("gemeente:0606", &event.id).await;
         assert_eq!(scene.recipients_of(&event.id), ["gemeente:0606"]);
     });
 }

@@ -35,6 +35,8 @@ fn what_needs_facts_waits_until_iris_is_back_and_the_municipality_does_not_wait_
             scene.world.iris.behave(Behaviour::Normal);
             let told = scene.receipt("dji", &event.id, "reclassering").await;
             assert_eq!(told.outcome, Outcome::Delivered, "{behaviour:?}");
+            scene.arrival("gemeente:0606", &event.id).await;
+            scene.arrival("reclassering", &event.id).await;
             assert_eq!(scene.recipients_of(&event.id), ["gemeente:0606", "reclassering"], "{behaviour:?}");
         }
 
@@ -49,6 +51,19 @@ fn what_needs_facts_waits_until_iris_is_back_and_the_municipality_does_not_wait_
         let answer = scene.arrival("gemeente:0606", &event.id).await.json();
         let names: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, ["kenmerk", "justitieel_kader", "risico_veiligheid"]);
+    });
+}
+
+/// However long IRIS may take by its own settings: longer than this test.
+#[test]
+fn a_municipality_does_not_wait_for_an_iris_that_hangs() {
+    run(async {
+        let scene = Scene::start("iris-hangs", "[iris]\ntimeout = \"1h\"\n").await;
+        scene.world.iris.behave(Behaviour::Slow { millis: 3_600_000 });
+        let event = release(&Person::new().notice("0606"));
+        scene.send("dji", &event).await;
+        assert_eq!(scene.receipt("dji", &event.id, "gemeente:0606").await.outcome, Outcome::Delivered);
+        waits_for_facts(&scene, &event, "reclassering").await;
     });
 }
 

@@ -176,9 +176,11 @@ fn whoever_settles_elsewhere_is_announced_to_both_municipalities() {
         assert!(utrecht.text().contains("<gem.gemeenteCode>0344</gem.gemeenteCode>"));
         assert_ne!(schiedam.key, utrecht.key, "each recipient its own key");
 
-        let later = release(&Person::new().notice("0606"));
+        let known = Person::new();
+        scene.world.iris.know(known.on_file(supervised(), json!({})));
+        let later = release(&known.notice("0606"));
         scene.send("dji", &later).await;
-        delivered(scene, "dji", &later, "gemeente:0606", RELEASE).await;
+        scene.arrival("reclassering", &later.id).await;
         assert_eq!(scene.receipts("dji", &event.id, 2).await.len(), 2);
         assert_eq!(scene.recipients_of(&event.id).len(), 2);
     });

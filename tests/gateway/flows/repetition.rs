@@ -27,6 +27,9 @@ async fn again(scene: &Scene, event: &Event, recipients: &[&str]) {
     let later = release(&Person::new().notice("0606"));
     scene.send("dji", &later).await;
     scene.arrival("gemeente:0606", &later.id).await;
+    for recipient in recipients {
+        scene.arrival(recipient, &event.id).await;
+    }
     assert_eq!(scene.recipients_of(&event.id), recipients);
 }
 
