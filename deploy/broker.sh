@@ -27,7 +27,7 @@ fail() { say "$@"; exit 1; }
 # A node's files, name, ports and cookie are its own: nothing in /etc/rabbitmq or /var/lib/rabbitmq counts.
 own() {
     command=$1; shift
-    env HOME="$home" RABBITMQ_NODENAME="$name@localhost" RABBITMQ_DIST_PORT=$((port + 20000)) \
+    env HOME="$home" ERL_CRASH_DUMP="$home/erl_crash.dump" RABBITMQ_NODENAME="$name@localhost" RABBITMQ_DIST_PORT=$((port + 20000)) \
         RABBITMQ_CONF_ENV_FILE="$home/rabbitmq-env.conf" RABBITMQ_CONFIG_FILE="$home/rabbitmq.conf" \
         RABBITMQ_ADVANCED_CONFIG_FILE="$home/advanced.config" RABBITMQ_ENABLED_PLUGINS_FILE="$home/enabled_plugins" \
         RABBITMQ_MNESIA_BASE="$home/data" RABBITMQ_LOG_BASE="$home/log" \

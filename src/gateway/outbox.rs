@@ -148,7 +148,10 @@ impl Gateway {
             Class::Park => {
                 return self.park(job.delivery, Reason::new(Code::RecipientRefused, failure.to_string())).await;
             }
-            Class::Retry { .. } if attempts >= self.retries.max_attempts.get() => {
+            // A broker of ours that confirms nothing says nothing about the recipient: that never ends in parking.
+            Class::Retry { .. }
+                if attempts >= self.retries.max_attempts.get() && !matches!(failure, Failure::Unconfirmed) =>
+            {
                 return self.park(job.delivery, Reason::new(Code::AttemptsExhausted, failure.to_string())).await;
             }
             Class::Retry { after } => after,
