@@ -26,14 +26,14 @@ macro_rules! rows_where {
     };
 }
 
-const ROWS: Statement = Statement { head: rows_where!("d.key IN"), columns: 1, tail: "" };
-const ROWS_OF_SERIES: Statement = Statement { head: rows_where!("d.series IN"), columns: 1, tail: "" };
+static ROWS: Statement = Statement { head: rows_where!("d.key IN"), columns: 1, tail: "" };
+static ROWS_OF_SERIES: Statement = Statement { head: rows_where!("d.series IN"), columns: 1, tail: "" };
 const LEASED: &str = rows_where!("d.finished_at IS NULL AND d.leased = 1");
 const DUE: &str = rows_where!("d.finished_at IS NULL AND d.due_at <= $1 ORDER BY d.due_at, d.key LIMIT $2");
 const RECEIPTS_DUE: &str = rows_where!("d.receipt_at <= $1 ORDER BY d.receipt_at, d.key LIMIT $2");
 /// Three answers in one: messages that are known, series that are known, and the keys given out last. Those are
 /// asked each time, for another process may have written, and a batch may have been undone.
-const KNOWN: Statement = Statement {
+static KNOWN: Statement = Statement {
     head: "WITH asked (identity, series) AS",
     columns: 2,
     tail: "SELECT 1, identity, key, digest, first_delivery, last_delivery FROM message \
@@ -59,7 +59,7 @@ impl Work {
         let mut work = Work::default();
         work.rows.extend(keys.iter().filter_map(|key| Some((*key, memory.take(*key)?))));
         keys.retain(|key| !work.rows.contains_key(key));
-        work.add(&ROWS.fetch(connection, keys, put_one).await?)?;
+        work.add(&ROWS.with(keys, put_one).fetch(connection).await?)?;
         if !accepts.is_empty() {
             work.load_known(connection, &accepts).await?;
             work.load_older(connection, &accepts).await?;
@@ -98,7 +98,7 @@ impl Work {
         let put = |(identity, order): Asked, values: &mut Values| {
             values.put(identity.to_vec()).put(order.map(|order| order.key.to_vec()));
         };
-        for row in KNOWN.fetch(connection, accepts.to_vec(), put).await? {
+        for row in KNOWN.with(accepts.to_vec(), put).fetch(connection).await? {
             let mut columns = Columns::of(&row);
             match columns.take::<i64>()? {
                 1 => {
@@ -126,7 +126,7 @@ impl Work {
         let orders = accepts.iter().filter_map(|(_, order)| *order);
         let further = orders.filter(|order| self.series.get(&order.key).is_some_and(|known| *known < order.sequence));
         let series = further.map(|order| order.key).collect();
-        let older = ROWS_OF_SERIES.fetch(connection, series, put_blob).await?;
+        let older = ROWS_OF_SERIES.with(series, put_blob).fetch(connection).await?;
         self.add(&older)
     }
 }

@@ -46,9 +46,9 @@ macro_rules! rows_where {
     };
 }
 
-const DUE: Statement = Statement { head: due_where!("d.key IN"), columns: 1, tail: "" };
+static DUE: Statement = Statement { head: due_where!("d.key IN"), columns: 1, tail: "" };
 const OWING: &str = due_where!("d.finished_at IS NOT NULL AND d.receipted = 0 ORDER BY d.finished_at, d.key LIMIT $1");
-const RECEIPTS: Statement = Statement { head: receipts_where!("d.key IN"), columns: 1, tail: "" };
+static RECEIPTS: Statement = Statement { head: receipts_where!("d.key IN"), columns: 1, tail: "" };
 const RECEIPTS_BETWEEN: &str = receipts_where!("r.delivery BETWEEN $1 AND $2 ORDER BY r.delivery");
 const ROW: &str = rows_where!("d.key = $1");
 const ROWS: &str = rows_where!("d.outcome IN ($1, $2, $3, $4, $5, $6, $7, $8, $9) ORDER BY d.key DESC LIMIT $10");
@@ -61,7 +61,7 @@ const WAITING: &str = "SELECT w.outcome, w.count, m.received_at FROM (SELECT out
                        JOIN message AS m ON m.key = w.message";
 
 pub(super) async fn due(connection: &mut SqliteConnection, keys: Vec<i64>) -> Result<Vec<Due>> {
-    let rows = DUE.fetch(connection, keys, put_one).await?;
+    let rows = DUE.with(keys, put_one).fetch(connection).await?;
     let mut due: Vec<Due> = rows.iter().filter_map(|row| readable(read_due(row))).collect();
     due.sort_unstable_by_key(|due| due.delivery.0);
     Ok(due)
@@ -73,7 +73,7 @@ pub(super) async fn unreceipted(connection: &mut SqliteConnection, limit: usize)
 }
 
 pub(super) async fn receipts(connection: &mut SqliteConnection, keys: Vec<i64>) -> Result<Vec<DueReceipt>> {
-    let rows = RECEIPTS.fetch(connection, keys, put_one).await?;
+    let rows = RECEIPTS.with(keys, put_one).fetch(connection).await?;
     let mut receipts: Vec<DueReceipt> = rows.iter().map(read_receipt).collect::<Result<_>>()?;
     receipts.sort_unstable_by_key(|receipt| receipt.key.0);
     Ok(receipts)

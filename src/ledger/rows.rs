@@ -38,52 +38,28 @@ pub(super) fn put_blob<const N: usize>(bytes: [u8; N], values: &mut Values) {
     values.put(bytes.to_vec());
 }
 
+/// A statement and the rows for it.
+pub(super) struct Part<'a> {
+    statement: &'static Statement,
+    rows: usize,
+    /// Puts the next row.
+    put: Box<dyn FnMut(&mut Values) + Send + 'a>,
+}
+
 impl Statement {
-    pub async fn execute<R>(
-        &self,
-        connection: &mut SqliteConnection,
-        rows: Vec<R>,
-        bind: impl Fn(R, &mut Values),
-    ) -> Result<()> {
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let (text, arguments) = self.take(&mut rows, &bind)?;
-            sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut *connection).await?;
+    pub fn with<'a, R: Send + 'a>(&'static self, rows: Vec<R>, put: impl Fn(R, &mut Values) + Send + 'a) -> Part<'a> {
+        let mut next = rows.into_iter();
+        let rows = next.len();
+        Part {
+            statement: self,
+            rows,
+            put: Box::new(move |values| next.by_ref().take(1).for_each(|row| put(row, values))),
         }
-        Ok(())
     }
 
-    pub async fn fetch<R>(
-        &self,
-        connection: &mut SqliteConnection,
-        rows: Vec<R>,
-        bind: impl Fn(R, &mut Values),
-    ) -> Result<Vec<SqliteRow>> {
-        let mut found = Vec::new();
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let (text, arguments) = self.take(&mut rows, &bind)?;
-            found.extend(sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&mut *connection).await?);
-        }
-        Ok(found)
-    }
-
-    fn take<R>(
-        &self,
-        rows: &mut std::vec::IntoIter<R>,
-        bind: &impl Fn(R, &mut Values),
-    ) -> Result<(String, SqliteArguments)> {
-        let width = rows.len().next_power_of_two().min(WIDEST);
-        let mut values = Values::default();
-        values.arguments.reserve(width * self.columns, 0);
-        rows.take(width).for_each(|row| bind(row, &mut values));
-        // What is not bound is NULL.
-        values.refused.map_or(Ok((self.text(width), values.arguments)), |error| Err(sqlx::Error::Encode(error)))
-    }
-
-    fn text(&self, width: usize) -> String {
+    fn append_to(&self, text: &mut String, width: usize) {
         let row = format!("(?{})", ",?".repeat(self.columns - 1));
-        let mut text = String::with_capacity(self.head.len() + width * (row.len() + 1) + self.tail.len() + 10);
+        text.reserve(self.head.len() + width * (row.len() + 1) + self.tail.len() + 12);
         text.push_str(self.head);
         text.push_str(" (VALUES ");
         for place in 0..width {
@@ -92,6 +68,51 @@ impl Statement {
         }
         text.push_str(") ");
         text.push_str(self.tail);
-        text
     }
+}
+
+impl Part<'_> {
+    pub async fn execute(self, connection: &mut SqliteConnection) -> Result<()> {
+        execute_together(connection, vec![self]).await
+    }
+
+    pub async fn fetch(mut self, connection: &mut SqliteConnection) -> Result<Vec<SqliteRow>> {
+        let mut found = Vec::new();
+        while self.rows > 0 {
+            let (text, arguments) = chunk(std::slice::from_mut(&mut self))?;
+            found.extend(sqlx::query_with(AssertSqlSafe(text), arguments).fetch_all(&mut *connection).await?);
+        }
+        Ok(found)
+    }
+}
+
+/// All of them in one exchange with SQLite's thread, which costs more than what most of them do.
+pub(super) async fn execute_together(connection: &mut SqliteConnection, mut parts: Vec<Part<'_>>) -> Result<()> {
+    loop {
+        let (text, arguments) = match parts.iter().filter(|part| part.rows > 0).count() {
+            0 => return Ok(()),
+            // Alone, so that the others need not pass over rows of NULL.
+            1 => chunk(parts.iter_mut().find(|part| part.rows > 0).map_or(&mut [][..], std::slice::from_mut))?,
+            _ => chunk(&mut parts)?,
+        };
+        sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut *connection).await?;
+    }
+}
+
+/// The next rows of each part. They all get the same width, so that there are only few texts.
+fn chunk(parts: &mut [Part<'_>]) -> Result<(String, SqliteArguments)> {
+    let most = parts.iter().map(|part| part.rows).max().unwrap_or_default();
+    let width = most.next_power_of_two().min(WIDEST);
+    let mut text = String::new();
+    let mut values = Values::default();
+    values.arguments.reserve(parts.iter().map(|part| part.statement.columns).sum::<usize>() * width, 0);
+    for part in parts {
+        part.statement.append_to(&mut text, width);
+        text.push(';');
+        let taken = part.rows.min(width);
+        (0..taken).for_each(|_| (part.put)(&mut values));
+        (0..(width - taken) * part.statement.columns).for_each(|_| _ = values.put(None::<i64>));
+        part.rows -= taken;
+    }
+    values.refused.map_or(Ok((text, values.arguments)), |error| Err(sqlx::Error::Encode(error)))
 }

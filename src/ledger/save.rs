@@ -2,31 +2,32 @@
 
 use super::Outgoing;
 use super::command::Accept;
-use super::rows::{Statement, Values, put_one};
+use super::rows::{Statement, Values, execute_together, put_one};
 use super::stored::Result;
 use super::work::{Action, DeliveryRow, MessageRow, Pending, Row, Work, Written};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
+use crate::personal::Personal;
 use crate::receipt::SignedReceipt;
 use sqlx::SqliteConnection;
 
-const NEW_MESSAGE: Statement = Statement {
+static NEW_MESSAGE: Statement = Statement {
     head: "INSERT INTO message (key, identity, source, id, digest, conflict, kind, sender, received_at, traceparent, \
            series, sequence, message_ref, policy_version, mapping_version, first_delivery, last_delivery, keeps_raw) \
            SELECT * FROM",
     columns: 18,
     tail: GIVEN,
 };
-const NEW_RAW: Statement =
+static NEW_RAW: Statement =
     Statement { head: "INSERT INTO raw (message, content) SELECT * FROM", columns: 2, tail: GIVEN };
-const NEW_DELIVERY: Statement = Statement {
+static NEW_DELIVERY: Statement = Statement {
     head: "INSERT INTO delivery (key, message, idempotency_key, recipient, role, volatile, outcome, reason, attempts, \
            due_at, leased, tried, ending, changed_at, finished_at, series, receipted, receipt_at, receipt_attempts) \
            SELECT * FROM",
     columns: 19,
     tail: GIVEN,
 };
-const CHANGED_DELIVERY: Statement = Statement {
+static CHANGED_DELIVERY: Statement = Statement {
     head: "UPDATE delivery SET outcome = v.column2, reason = v.column3, attempts = v.column4, due_at = v.column5, \
            leased = v.column6, tried = v.column7, ending = v.column8, changed_at = v.column9, \
            finished_at = v.column10, series = v.column11, receipted = v.column12, receipt_at = v.column13, \
@@ -34,29 +35,29 @@ const CHANGED_DELIVERY: Statement = Statement {
     columns: 14,
     tail: "AS v WHERE delivery.key = v.column1",
 };
-const PENDING: Statement = Statement {
+static PENDING: Statement = Statement {
     head: "INSERT INTO pending (delivery, decision, kind, content_type, digest, body) SELECT * FROM",
     columns: 6,
     tail: "AS v WHERE v.column1 IS NOT NULL ON CONFLICT (delivery) DO UPDATE SET decision = excluded.decision, \
            kind = excluded.kind, content_type = excluded.content_type, digest = excluded.digest, body = excluded.body",
 };
-const STRIP_PENDING: Statement = Statement {
+static STRIP_PENDING: Statement = Statement {
     head: "UPDATE pending SET kind = NULL, content_type = NULL, digest = NULL, body = NULL WHERE delivery IN",
     columns: 1,
     tail: "",
 };
-const NEW_RECEIPT: Statement =
+static NEW_RECEIPT: Statement =
     Statement { head: "INSERT INTO receipt (delivery, id, jws) SELECT * FROM", columns: 3, tail: GIVEN };
-const HIGHEST: Statement = Statement {
+static HIGHEST: Statement = Statement {
     head: "INSERT INTO series (key, sequence) SELECT * FROM",
     columns: 2,
     tail: "AS v WHERE v.column1 IS NOT NULL ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence",
 };
-const NEW_ACTION: Statement =
+static NEW_ACTION: Statement =
     Statement { head: "INSERT INTO action (delivery, at, who, what, why) SELECT * FROM", columns: 5, tail: GIVEN };
-const NO_PENDING: Statement = Statement { head: "DELETE FROM pending WHERE delivery IN", columns: 1, tail: "" };
-const NO_DELIVERY: Statement = Statement { head: "DELETE FROM delivery WHERE key IN", columns: 1, tail: "" };
-const NO_RAW: Statement = Statement {
+static NO_PENDING: Statement = Statement { head: "DELETE FROM pending WHERE delivery IN", columns: 1, tail: "" };
+static NO_DELIVERY: Statement = Statement { head: "DELETE FROM delivery WHERE key IN", columns: 1, tail: "" };
+static NO_RAW: Statement = Statement {
     head: "DELETE FROM raw WHERE message IN",
     columns: 1,
     tail: "AND NOT EXISTS (SELECT 1 FROM message AS m JOIN delivery AS d \
@@ -69,20 +70,12 @@ impl Work {
     /// Gives back the rows, as they are now.
     pub async fn save(mut self, connection: &mut SqliteConnection) -> Result<Vec<Row>> {
         let over = self.end_payloads();
-        let new = std::mem::take(&mut self.written.deliveries);
-        let new = new.into_iter().filter_map(|delivery| Some((self.rows.get(&delivery.key)?, delivery))).collect();
-        let mut changed: Vec<&Row> =
-            self.rows.values().filter(|row| row.before.is_some() && row.is_changed()).collect();
+        let rows = &self.rows;
+        let mut changed: Vec<&Row> = rows.values().filter(|row| row.before.is_some() && row.is_changed()).collect();
         changed.sort_unstable_by_key(|row| row.key);
-        CHANGED_DELIVERY
-            .execute(connection, changed, |row, values| {
-                values.put(row.key);
-                put_progress(row, values);
-            })
-            .await?;
-        NEW_DELIVERY.execute(connection, new, put_delivery).await?;
-        self.written.save(connection).await?;
-        NO_RAW.execute(connection, over, put_one).await?;
+        let new = self.written.deliveries.drain(..).filter_map(|new| Some((rows.get(&new.key)?, new))).collect();
+        self.written.save(connection, changed, new).await?;
+        NO_RAW.with(over, put_one).execute(connection).await?;
         Ok(self.rows.into_values().collect())
     }
 
@@ -107,9 +100,14 @@ impl Work {
 }
 
 impl Written {
-    async fn save(mut self, connection: &mut SqliteConnection) -> Result<()> {
+    async fn save(
+        self,
+        connection: &mut SqliteConnection,
+        changed: Vec<&Row>,
+        new: Vec<(&Row, DeliveryRow)>,
+    ) -> Result<()> {
         let (mut kept, mut stripped, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
-        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        let mut pending: Vec<_> = self.pending.into_iter().collect();
         pending.sort_unstable_by_key(|(key, _)| *key);
         for (key, pending) in pending {
             match pending {
@@ -118,28 +116,34 @@ impl Written {
                 Pending::Drop => dropped.push(key),
             }
         }
-        // First what goes, so that what comes takes its place: a page is then written once, not twice.
-        NO_PENDING.execute(connection, dropped, put_one).await?;
-        STRIP_PENDING.execute(connection, stripped, put_one).await?;
-        PENDING.execute(connection, kept, put_pending).await?;
-        save_messages(connection, self.messages).await?;
-        NEW_RECEIPT.execute(connection, self.receipts, put_receipt).await?;
-        HIGHEST.execute(connection, self.series.into_iter().collect(), put_highest).await?;
-        NEW_ACTION.execute(connection, self.actions, put_action).await?;
+        let mut messages = self.messages;
+        let keeping = messages.iter_mut().filter(|row| row.keeps_raw);
+        let raw = keeping.map(|row| (row.key, std::mem::take(&mut row.accept.message.raw))).collect();
         let removed = self.removed.into_iter().map(|row| row.key).collect();
-        NO_DELIVERY.execute(connection, removed, put_one).await
+        // First what goes, so that what comes takes its place: a page is then written once, not twice.
+        let settled = vec![
+            CHANGED_DELIVERY.with(changed, put_changed),
+            NO_PENDING.with(dropped, put_one),
+            NEW_RECEIPT.with(self.receipts, put_receipt),
+        ];
+        let accepted = vec![
+            NEW_DELIVERY.with(new, put_delivery),
+            PENDING.with(kept, put_pending),
+            NEW_MESSAGE.with(messages, put_message),
+            NEW_RAW.with(raw, put_raw),
+            HIGHEST.with(self.series.into_iter().collect(), put_highest),
+        ];
+        execute_together(connection, settled).await?;
+        execute_together(connection, accepted).await?;
+        STRIP_PENDING.with(stripped, put_one).execute(connection).await?;
+        NEW_ACTION.with(self.actions, put_action).execute(connection).await?;
+        NO_DELIVERY.with(removed, put_one).execute(connection).await
     }
 }
 
-async fn save_messages(connection: &mut SqliteConnection, mut messages: Vec<MessageRow>) -> Result<()> {
-    let kept = messages.iter_mut().filter(|row| row.keeps_raw);
-    let raw = kept.map(|row| (row.key, std::mem::take(&mut row.accept.message.raw).into_personal_data())).collect();
-    NEW_MESSAGE.execute(connection, messages, put_message).await?;
-    NEW_RAW
-        .execute(connection, raw, |(message, content): (i64, Vec<u8>), values| {
-            values.put(message).put(content);
-        })
-        .await
+fn put_changed(row: &Row, values: &mut Values) {
+    values.put(row.key);
+    put_progress(row, values);
 }
 
 fn put_message(row: MessageRow, values: &mut Values) {
@@ -150,6 +154,10 @@ fn put_message(row: MessageRow, values: &mut Values) {
     values.put(message.order.map(|order| order.key.to_vec())).put(message.order.map(|order| order.sequence));
     values.put(message_ref).put(message.policy_version).put(message.mapping_version);
     values.put(row.first).put(row.last).put(row.keeps_raw);
+}
+
+fn put_raw((message, content): (i64, Personal<Vec<u8>>), values: &mut Values) {
+    values.put(message).put(content.into_personal_data());
 }
 
 fn put_delivery((row, delivery): (&Row, DeliveryRow), values: &mut Values) {
