@@ -115,7 +115,7 @@ fn run(
     let work = Arc::new(std::sync::Mutex::new(work));
     let before = clock();
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..std::env::var("INF").map_or(IN_FLIGHT, |v| v.parse().unwrap()))
+        let tasks: Vec<_> = (0..IN_FLIGHT)
             .map(|_| {
                 let (ledger, work) = (ledger.clone(), work.clone());
                 tokio::spawn(async move {
