@@ -108,6 +108,7 @@ async fn latency(world: &World, rate: f64) -> Histogram<u64> {
     let publisher = tokio::spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         let started = Instant::now();
+        let mut confirms = Vec::with_capacity(count);
         let mut done = 0;
         while done < count {
             ticks.tick().await;
@@ -119,9 +120,13 @@ async fn latency(world: &World, rate: f64) -> Histogram<u64> {
                 let options = BasicPublishOptions::default();
                 let sent =
                     channel.basic_publish(exchange.as_str().into(), "".into(), options, body.as_bytes(), properties);
-                drop(sent.await.expect("published"));
+                confirms.push(sent.await.expect("published"));
                 done += 1;
             }
+        }
+        // The channel goes with this task, so nothing may be on its way any more.
+        for confirm in confirms {
+            confirm.await.expect("confirmed");
         }
     });
     let mut histogram = Histogram::new(3).expect("a histogram");

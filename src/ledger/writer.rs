@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+/// From one commit to the next, at the least. Each commit writes every page that it touches as a whole, and they are
+/// largely the same pages: under load, fewer and larger commits write much less. Who comes alone does not wait.
+const PACE: Duration = Duration::from_millis(8);
+
 pub(super) struct Writer {
     pub file: File,
     /// `None` after an error: what state it was left in is not worth finding out.
@@ -40,7 +44,13 @@ impl Writer {
     async fn run(mut self) {
         let mut closing = None;
         let mut batch = Vec::new();
+        let mut last: Option<Instant> = None;
         while self.commands.recv_many(&mut batch, self.max_batch.get()).await > 0 {
+            if let Some(rest) = last.and_then(|last| PACE.checked_sub(last.elapsed())) {
+                tokio::time::sleep(rest).await;
+                self.collect(&mut batch);
+            }
+            last = Some(Instant::now());
             closing = closing.or(self.stop(&mut batch));
             if !batch.is_empty() {
                 self.write(std::mem::take(&mut batch)).await;
@@ -53,6 +63,14 @@ impl Writer {
         }
         if let Some(closed) = closing {
             let _ = closed.send(());
+        }
+    }
+
+    /// What came in the meantime.
+    fn collect(&mut self, batch: &mut Vec<Command>) {
+        while batch.len() < self.max_batch.get() {
+            let Ok(command) = self.commands.try_recv() else { return };
+            batch.push(command);
         }
     }
 
