@@ -1,5 +1,8 @@
 use super::*;
 use crate::code::Code;
+use crate::party::{PartyId, Role};
+use crate::personal::Personal;
+use crate::receipt::MessageRef;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
