@@ -4,7 +4,8 @@
 //! The gateway takes release notifications off DJI's queue: parsed, checked, looked up in IRIS, decided, minimised,
 //! recorded, delivered to the municipality and answered with a signed receipt. Rounds alternate; medians count.
 //!
-//! `KETENPOORT_BENCH_MESSAGES` (10000) and `KETENPOORT_BENCH_ROUNDS` (3) set its size.
+//! `KETENPOORT_BENCH_MESSAGES` (10000) and `KETENPOORT_BENCH_ROUNDS` (3) set its size, `KETENPOORT_BENCH_CONFIG` other
+//! settings of the gateway, as TOML.
 
 mod relay;
 
@@ -38,7 +39,8 @@ async fn main() {
     let home = tempfile::tempdir().expect("a temporary folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut options = Options::new(root, home.path().join("world"), env!("CARGO_BIN_EXE_ketenpoort"));
-    options.config = "telemetry = { sample_ratio = 0.0, log_filter = \"warn\" }".to_owned();
+    let settings = std::env::var("KETENPOORT_BENCH_CONFIG").unwrap_or_default();
+    options.config = format!("telemetry = {{ sample_ratio = 0.0, log_filter = \"warn\" }}\n{settings}");
     let mut world = World::start(&options).await.expect("a world");
 
     let (mut relays, mut gateways) = (Vec::new(), Vec::new());

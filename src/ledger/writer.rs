@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// From one commit to the next, at the least. Each commit writes every page that it touches as a whole, and they are
 /// largely the same pages: under load, fewer and larger commits write much less. Who comes alone does not wait.
-const PACE: Duration = Duration::from_millis(8);
+const PACE: Duration = Duration::from_millis(20);
 
 pub(super) struct Writer {
     pub file: File,
