@@ -194,6 +194,12 @@ impl Ledger {
         row.ok_or(Error::NoSuchRow)
     }
 
+    /// A newer message of its series came: it ended so, or will once whoever holds it reports.
+    pub async fn is_superseded(&self, delivery: DeliveryKey) -> Result<bool, Error> {
+        let found = read::is_superseded(&mut *self.reader().await?, delivery).await.map_err(unavailable)?;
+        found.ok_or(Error::NoSuchRow)
+    }
+
     /// The newest first.
     pub async fn list(&self, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>, Error> {
         read::list(&mut *self.reader().await?, outcomes, limit).await.map_err(unavailable)

@@ -57,17 +57,13 @@ impl Gateway {
         let Some((line, order)) = line.zip(job.head.order) else { return self.attempt(job, &address).await };
         let turn = line.turn(&job.recipient.0);
         let mut last = turn.lock().await;
-        let overtaken = *last > order.sequence || (job.again && self.is_superseded(&job).await);
-        if overtaken {
+        // The line remembers only as long as somebody holds it; the ledger always.
+        let recorded = async || self.ledger.is_superseded(job.delivery).await.is_ok_and(|superseded| superseded);
+        if *last > order.sequence || (job.again && recorded().await) {
             return self.end_superseded(&job).await;
         }
         *last = order.sequence;
         self.attempt(job, &address).await
-    }
-
-    async fn is_superseded(&self, job: &Job) -> bool {
-        let row = self.ledger.delivery(job.delivery).await;
-        row.is_ok_and(|row| row.outcome == Outcome::Superseded)
     }
 
     async fn attempt(self: &Arc<Self>, job: Job, address: &Address) -> Became {

@@ -28,7 +28,7 @@ impl Gateway {
         let trace_id = head.traceparent.as_deref().and_then(|t| t.split('-').nth(1)).map(str::to_owned);
         let recipient = recipient.map(|(party, role)| Recipient { party: party.clone(), role: role.clone() });
         let receipt = Receipt {
-            id: receipt_id(key),
+            id: receipt_id(key, head.received_at),
             issuer: self.issuer.clone(),
             message: head.message_ref.clone(),
             outcome,
@@ -110,11 +110,36 @@ impl Gateway {
     }
 }
 
-/// Derived from the delivery's key, so that it is the same however often it is made.
-fn receipt_id(key: Uuid) -> Uuid {
+/// Derived from the delivery, so that it is the same however often it is made. It begins with the time, so that
+/// receipts made together lie together in the ledger's index.
+fn receipt_id(key: Uuid, received_at: Timestamp) -> Uuid {
     let mut named = b"ontvangstbewijs".to_vec();
     named.extend_from_slice(key.as_bytes());
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&crate::envelope::digest(&named)[..16]);
+    bytes[..6].copy_from_slice(&received_at.as_millisecond().to_be_bytes()[2..]);
+    bytes[6..].copy_from_slice(&crate::envelope::digest(&named)[..10]);
     Uuid::new_v8(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_has_the_same_id_when_it_is_made_again_from_the_ledger() {
+        let key = Uuid::from_u128(1);
+        let received: Timestamp = "2026-03-01T12:00:00.123456789Z".parse().unwrap();
+        // The ledger keeps microseconds.
+        let stored = Timestamp::from_microsecond(received.as_microsecond()).unwrap();
+        assert_eq!(receipt_id(key, received), receipt_id(key, stored));
+        assert_ne!(receipt_id(key, received), receipt_id(Uuid::from_u128(2), received));
+    }
+
+    #[test]
+    fn receipts_follow_each_other_in_time() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let keys = [Uuid::from_u128(u128::MAX), Uuid::from_u128(1)];
+        let ids = [receipt_id(keys[0], at("2026-03-01T12:00:00Z")), receipt_id(keys[1], at("2026-03-01T12:00:01Z"))];
+        assert!(ids[0] < ids[1]);
+    }
 }

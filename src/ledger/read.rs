@@ -99,6 +99,11 @@ pub(super) async fn delivery(connection: &mut SqliteConnection, key: DeliveryKey
     row.as_ref().map(read_row).transpose()
 }
 
+pub(super) async fn is_superseded(connection: &mut SqliteConnection, key: DeliveryKey) -> Result<Option<bool>> {
+    let query = sqlx::query_scalar("SELECT coalesce(ending, outcome) = $1 FROM delivery WHERE key = $2");
+    query.bind(Outcome::Superseded.as_str()).bind(key.0).fetch_optional(connection).await
+}
+
 pub(super) async fn list(connection: &mut SqliteConnection, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>> {
     let text = if outcomes.iter().any(|outcome| outcome.is_final()) { ROWS } else { UNFINISHED_ROWS };
     let mut query = sqlx::query(text);

@@ -47,7 +47,7 @@ impl Writer {
         let mut last: Option<Instant> = None;
         while self.commands.recv_many(&mut batch, self.max_batch.get()).await > 0 {
             if let Some(rest) = last.and_then(|last| PACE.checked_sub(last.elapsed())) {
-                tokio::time::sleep(rest).await;
+                std::thread::sleep(rest);
                 self.collect(&mut batch);
             }
             last = Some(Instant::now());

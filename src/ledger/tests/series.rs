@@ -54,6 +54,7 @@ async fn what_is_being_sent_ends_when_its_holder_reports() {
         let key = accept_one(ledger, in_series("a", 7, 1, vec![ready()])).await;
         accept(ledger, in_series("b", 7, 2, vec![refused()])).await;
         assert_eq!(outcome(ledger, key).await, Outcome::Retrying, "nobody knows yet");
+        assert!(ledger.is_superseded(key).await.unwrap(), "but it is not to be sent any more");
         match report {
             Report::Delivered => drop(ledger.delivered(key, receipt(), at(1)).await.unwrap()),
             Report::Retry => {
@@ -151,11 +152,19 @@ async fn that_it_went_out_weighs_more_than_a_newer_one() {
 #[tokio::test]
 async fn equal_sequences_and_other_series_leave_each_other_alone() {
     let house = House::new().await;
-    let first = accept_one(&house.ledger, in_series("a", 7, 2, vec![waiting(Outcome::Held, Some(at(9)))])).await;
-    let equal = accept_one(&house.ledger, in_series("b", 7, 2, vec![waiting(Outcome::Held, Some(at(9)))])).await;
+    let batch = blocked(&house).await;
+    let held = |id| in_series(id, 7, 2, vec![waiting(Outcome::Held, Some(at(9)))]);
+    let (first, equal, _) =
+        tokio::join!(accept_one(&house.ledger, held("a")), accept_one(&house.ledger, held("b")), batch.go());
+    let later = accept_one(&house.ledger, held("e")).await;
     let other = accept_one(&house.ledger, in_series("c", 8, 3, vec![waiting(Outcome::Held, Some(at(9)))])).await;
     let none = accept_one(&house.ledger, message("d", vec![waiting(Outcome::Held, Some(at(9)))])).await;
-    assert_eq!(keys_due(&house.ledger, at(9)).await, [first, equal, other, none]);
+    let all = [first, equal, later, other, none];
+    for key in all {
+        assert!(!house.ledger.is_superseded(key).await.unwrap());
+    }
+    assert_eq!(keys_due(&house.ledger, at(9)).await, all);
+    assert!(matches!(house.ledger.is_superseded(DeliveryKey(99)).await, Err(Error::NoSuchRow)));
 }
 
 #[tokio::test]
