@@ -53,7 +53,7 @@ section! {
         urls_file: Option<PathBuf> = None,
         urls_env: Option<String> = None,
         /// Messages in flight per inbound queue.
-        prefetch: NonZeroU16 = NonZeroU16::MIN.saturating_add(255),
+        prefetch: NonZeroU16 = NonZeroU16::MIN.saturating_add(511),
         confirm_timeout: Duration = Duration::seconds(10),
         /// Each carries many messages at once.
         publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7),
@@ -63,7 +63,7 @@ section! {
 section! {
     Ledger {
         path: PathBuf = PathBuf::from("ketenpoort.db"),
-        max_batch: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255),
+        max_batch: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
     }
 }
 section! {
@@ -122,7 +122,7 @@ section! {
         max_xml_depth: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31),
         max_xml_elements: NonZeroUsize = NonZeroUsize::MIN.saturating_add(49_999),
         /// Messages worked on at once, over all partners.
-        in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
+        in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023),
     }
 }
 section! {

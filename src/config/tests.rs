@@ -20,7 +20,7 @@ fn load(text: &str) -> Result<Config, Vec<Finding>> {
 #[test]
 fn a_small_file_is_enough_and_paths_are_relative_to_it() {
     let config = load(GOOD).unwrap();
-    assert_eq!(config.broker.prefetch.get(), 256);
+    assert_eq!(config.broker.prefetch.get(), 512);
     assert_eq!(config.receipts.key_file, Path::new("/etc/ketenpoort/receipt.pem"));
     assert_eq!(config.files.schemas, Path::new("/etc/ketenpoort/schemas"));
 }
@@ -92,6 +92,6 @@ fn the_annotated_example_loads_and_names_the_defaults() {
     let printed =
         |config: &Config| format!("{:?} {:?} {:?} {:?}", config.delivery, config.limits, config.telemetry, config.stop);
     assert_eq!(printed(&example), printed(&load(GOOD).unwrap()));
-    assert_eq!(example.broker.prefetch.get(), 256);
+    assert_eq!(example.broker.prefetch.get(), 512);
     assert_eq!(example.iris.breaker_failures.get(), 5);
 }
