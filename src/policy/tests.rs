@@ -68,8 +68,8 @@ fn question(rng: &mut Rng) -> Question {
             wgs_soort: pick(rng, &wgs),
         },
         verzoek: Verzoek {
-            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo"]),
-            doel: pick(rng, &["toezicht", "advies"]),
+            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo", "advies", "toezicht", "indiceren_fz"]),
+            doel: pick(rng, &["", "toezicht", "advies"]),
             uitzondering: ["ernstige_bedreiging", "kindermishandeling", "rvdk_behoefte"]
                 .into_iter()
                 .filter(|_| rng.bool())
