@@ -112,7 +112,7 @@ impl Pipeline {
 
     /// Does a decision about this message need what IRIS knows of the person?
     pub fn needs_facts(&self, valid: &Valid, now: Timestamp) -> bool {
-        policy::needs_facts(valid, &self.catalogue, now)
+        policy::needs_facts(valid, &self.directory, &self.catalogue, now)
     }
 
     pub fn decide(&self, valid: Valid, facts: Option<&Facts>, now: Timestamp) -> Decided {

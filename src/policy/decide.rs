@@ -5,7 +5,7 @@ use super::engine::{Engine, PolicyRef, Sheet};
 use super::recipients::{self, Recipient};
 use super::routing::{self, Routed};
 use super::{Address, Grant, address};
-use crate::catalogue::{Catalogue, Condition, Day, Pointer, RecipientRule, Test};
+use crate::catalogue::{Catalogue, Condition, Day, Pointer, Test};
 use crate::category::{Category, CategorySet};
 use crate::code::Code;
 use crate::codetable::Lookup;
@@ -93,14 +93,14 @@ pub fn decide(
 }
 
 /// Does a decision about this message need what IRIS knows of the person?
-pub fn needs_facts(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> bool {
+pub fn needs_facts(valid: &Valid, directory: &Directory, catalogue: &Catalogue, now: Timestamp) -> bool {
     let kind = &valid.kind;
     if kind.route.is_some() {
         let conditions = conditions(valid, catalogue, now);
         let routed = routing::follow(kind, &conditions, None, valid.envelope.id(), now);
         return routed.is_some_and(|routed| routed.needs_facts());
     }
-    kind.answer.is_some() || kind.recipients.iter().any(RecipientRule::needs_facts)
+    kind.answer.is_some() || recipients::find(valid, directory).iter().any(|recipient| recipient.needs_facts)
 }
 
 struct Asker<'a> {
