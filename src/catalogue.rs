@@ -48,6 +48,9 @@ pub struct MessageType {
     pub own_gemeente: Option<Pointer>,
     pub request: Request,
     pub conditions: Vec<Condition>,
+    pub hold: Option<Hold>,
+    /// Every decision needs what IRIS knows of the person.
+    pub facts: bool,
     pub recipients: Vec<RecipientRule>,
     pub answer: Option<Answer>,
     pub out: Vec<OutMapping>,
@@ -103,6 +106,16 @@ pub enum Test {
     InTable(String),
     AtLeast(i64),
     WithinMonths(i32),
+    NotPast,
+}
+
+/// Too early for a condition that holds from some day on.
+#[derive(Debug)]
+pub struct Hold {
+    pub condition: Arc<str>,
+    /// The date that the condition is about, and how many months before it the condition begins to hold.
+    pub at: Pointer,
+    pub months: i32,
 }
 
 #[derive(Debug)]
@@ -158,7 +171,7 @@ impl MessageType {
 
     /// Does a decision about this message need what IRIS knows of the person?
     pub fn needs_facts(&self) -> bool {
-        self.answer.is_some() || self.recipients.iter().any(|r| r.when == Some(When::Bekend))
+        self.answer.is_some() || self.facts || self.recipients.iter().any(|r| r.when == Some(When::Bekend))
     }
 
     /// The shape of what is forwarded: the answer where there is one, otherwise the message itself.

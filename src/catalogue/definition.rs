@@ -25,6 +25,11 @@ pub struct MessageSpec {
     pub request: Option<RequestSpec>,
     #[serde(default)]
     pub conditions: Vec<ConditionSpec>,
+    #[serde(default)]
+    pub hold: Option<HoldSpec>,
+    /// The policy asks what IRIS knows of the person, whoever the recipient is.
+    #[serde(default)]
+    pub facts: bool,
     pub recipients: Vec<RecipientSpec>,
     #[serde(default)]
     pub answer: Option<AnswerSpec>,
@@ -115,6 +120,16 @@ pub struct ConditionSpec {
     pub at_least: Option<i64>,
     #[serde(default)]
     pub within_months: Option<i32>,
+    /// Only ever `true`: today or later.
+    #[serde(default)]
+    pub not_past: bool,
+}
+
+/// What would be permitted once this condition holds is held until the day on which it does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSpec {
+    pub condition: String,
 }
 
 #[derive(Debug, Deserialize)]

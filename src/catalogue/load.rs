@@ -1,6 +1,6 @@
 //! Compiling the files of the catalogue; everything wrong is found in one go.
 
-use super::definition::{ConditionSpec, Format, InSpec, MessageSpec, OutSpec, RecipientSpec};
+use super::definition::{ConditionSpec, Format, HoldSpec, InSpec, MessageSpec, OutSpec, RecipientSpec};
 use super::*;
 use crate::code::Code;
 use crate::codetable::Table;
@@ -77,6 +77,7 @@ impl Loader<'_> {
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
         let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
+        let conditions: Vec<Condition> = spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect();
         let message = MessageType {
             name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
@@ -88,7 +89,9 @@ impl Loader<'_> {
             checks: pointers.checks(&spec),
             own_gemeente: pointers.optional(spec.own_gemeente.as_deref()),
             request: pointers.request(&spec),
-            conditions: spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect(),
+            hold: spec.hold.as_ref().and_then(|hold| pointers.hold(hold, &conditions)),
+            conditions,
+            facts: spec.facts,
             recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
             kind: spec.r#type,
             input,
@@ -325,6 +328,7 @@ impl Pointers<'_, '_> {
             spec.in_table.clone().map(Test::InTable),
             spec.at_least.map(Test::AtLeast),
             spec.within_months.map(Test::WithinMonths),
+            spec.not_past.then_some(Test::NotPast),
         ];
         let mut tests = tests.into_iter().flatten();
         let (Some(test), None, Some(at)) = (tests.next(), tests.next(), &spec.at) else {
@@ -335,6 +339,20 @@ impl Pointers<'_, '_> {
             self.table(table);
         }
         self.get(at).map(|at| Condition { name, at, test })
+    }
+
+    fn hold(&mut self, spec: &HoldSpec, conditions: &[Condition]) -> Option<Hold> {
+        let named = conditions.iter().find(|condition| *condition.name == *spec.condition);
+        match named.map(|condition| (&condition.test, descend(self.shape, &condition.at), condition)) {
+            Some((Test::WithinMonths(months), Some(Shape::Leaf(_)), condition)) => {
+                Some(Hold { condition: condition.name.clone(), at: condition.at.clone(), months: *months })
+            }
+            _ => {
+                let hint = format!("`{}` must be a condition with `within_months` on one date", spec.condition);
+                self.wrong_at(&spec.condition, hint);
+                None
+            }
+        }
     }
 
     fn recipient(&mut self, spec: &RecipientSpec) -> Option<RecipientRule> {

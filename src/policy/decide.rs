@@ -2,6 +2,7 @@
 
 use super::context::{Bron, Dossier, Question, Verzoek};
 use super::engine::{Engine, PolicyRef, Sheet};
+use super::hold;
 use super::recipients::{self, Recipient};
 use super::{Address, Grant, address};
 use crate::catalogue::{Catalogue, Condition, Pointer, Test};
@@ -15,7 +16,7 @@ use crate::party::{PartyId, Role};
 use crate::receipt::{self, Shared, Withheld};
 use crate::translation::Mapping;
 use crate::validation::Valid;
-use jiff::{Timestamp, ToSpan, civil::Date};
+use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub enum Verdict {
     Granted(Grant, Option<Address>),
     Refused(Reason),
     AwaitingAssessment(Reason),
+    /// Too early: decided anew at this moment, which is the first at which it may be granted.
+    Held(Timestamp),
     /// Neither shared nor refused: the facts could not be had.
     FactsMissing,
 }
@@ -94,7 +97,8 @@ struct Asker<'a> {
 impl Asker<'_> {
     /// `None` where the party turns out not to be a recipient at all.
     fn decision(&self, recipient: Recipient) -> Option<Decision> {
-        let needs_facts = self.valid.kind.answer.is_some() || recipient.when.is_some();
+        let kind = &self.valid.kind;
+        let needs_facts = kind.answer.is_some() || kind.facts || recipient.when.is_some();
         let format_name = recipient.party.as_ref().map_or("json", |p| p.format_for(&self.valid.kind.kind));
         let decision = |verdict, sheet| Decision {
             recipient: recipient.id.clone(),
@@ -151,6 +155,9 @@ impl Asker<'_> {
     }
 
     fn not_permitted(&self, question: &Question, sheet: &Sheet, places: CategorySet) -> Verdict {
+        if let Some(until) = self.held_until(question, places) {
+            return Verdict::Held(until);
+        }
         let judged = self.engine.answer(&question.if_judged());
         let missing = assessments(&judged, places);
         if !missing.is_empty() {
@@ -161,6 +168,15 @@ impl Asker<'_> {
             return Verdict::Refused(Reason::new(Code::NothingToShare, Code::NothingToShare.hint()));
         }
         Verdict::Refused(refusal(sheet))
+    }
+
+    /// Where nothing but the day stands in the way.
+    fn held_until(&self, question: &Question, places: CategorySet) -> Option<Timestamp> {
+        let hold = self.valid.kind.hold.as_ref()?;
+        let date = self.valid.text(&hold.at)?.parse().ok()?;
+        let until = hold::until(date, hold.months, self.now)?;
+        let sheet = self.engine.answer(&question.once(&hold.condition));
+        (!sheet.failed && !sheet.permitted.and(places).is_empty()).then_some(until)
     }
 }
 
@@ -222,6 +238,11 @@ fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<s
 }
 
 fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool {
+    // Of a list, one that passes is enough.
+    if let Value::Array(items) = value {
+        return items.iter().any(|item| self::test(test, item, catalogue, today));
+    }
+    let date = |value: &Value| value.as_str().and_then(|text| text.parse::<Date>().ok());
     match test {
         Test::Exists => true,
         Test::OneOf(values) => values.contains(value),
@@ -231,11 +252,8 @@ fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool 
             let code = value.as_str();
             code.zip(table).is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
         }
-        Test::WithinMonths(months) => {
-            let date = value.as_str().and_then(|text| text.parse::<Date>().ok());
-            let last = today.checked_add(months.months()).ok();
-            date.zip(last).is_some_and(|(date, last)| date <= last)
-        }
+        Test::WithinMonths(months) => date(value).is_some_and(|date| hold::is_within(date, *months, today)),
+        Test::NotPast => date(value).is_some_and(|date| date >= today),
     }
 }
 
