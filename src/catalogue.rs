@@ -103,7 +103,8 @@ pub struct Condition {
 pub enum Test {
     Exists,
     OneOf(Vec<Value>),
-    InTable(String),
+    /// In force on the day at the pointer, or today.
+    InTable(String, Option<Pointer>),
     AtLeast(i64),
     WithinMonths(i32),
     NotPast,

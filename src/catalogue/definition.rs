@@ -116,6 +116,9 @@ pub struct ConditionSpec {
     pub one_of: Option<Vec<Value>>,
     #[serde(default)]
     pub in_table: Option<String>,
+    /// With `in_table`: the day on which the code must be in force, where it is not today.
+    #[serde(default)]
+    pub on: Option<String>,
     #[serde(default)]
     pub at_least: Option<i64>,
     #[serde(default)]

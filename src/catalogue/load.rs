@@ -325,7 +325,7 @@ impl Pointers<'_, '_> {
         }
         let tests = [
             spec.one_of.clone().map(Test::OneOf),
-            spec.in_table.clone().map(Test::InTable),
+            spec.in_table.clone().map(|table| Test::InTable(table, self.optional(spec.on.as_deref()))),
             spec.at_least.map(Test::AtLeast),
             spec.within_months.map(Test::WithinMonths),
             spec.not_past.then_some(Test::NotPast),
@@ -335,7 +335,10 @@ impl Pointers<'_, '_> {
             self.wrong(format!("condition `{name}` is `exists`, or `at` with exactly one test"));
             return None;
         };
-        if let Test::InTable(table) = &test {
+        if spec.on.is_some() && spec.in_table.is_none() {
+            self.wrong(format!("condition `{name}`: `on` goes with `in_table`"));
+        }
+        if let Test::InTable(table, _) = &test {
             self.table(table);
         }
         self.get(at).map(|at| Condition { name, at, test })

@@ -230,27 +230,27 @@ fn verzoek(valid: &Valid) -> Verzoek {
 
 fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<str>> {
     let today = dutch_day(now);
-    let holds = |c: &&Condition| valid.at(&c.at).is_some_and(|v| test(&c.test, v, catalogue, today));
+    let holds = |c: &&Condition| valid.at(&c.at).is_some_and(|v| test(&c.test, v, valid, catalogue, today));
     let mut names: Vec<_> = valid.kind.conditions.iter().filter(holds).map(|c| c.name.clone()).collect();
     names.sort();
     names.dedup();
     names
 }
 
-fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool {
+fn test(test: &Test, value: &Value, valid: &Valid, catalogue: &Catalogue, today: Date) -> bool {
     // Of a list, one that passes is enough.
     if let Value::Array(items) = value {
-        return items.iter().any(|item| self::test(test, item, catalogue, today));
+        return items.iter().any(|item| self::test(test, item, valid, catalogue, today));
     }
     let date = |value: &Value| value.as_str().and_then(|text| text.parse::<Date>().ok());
     match test {
         Test::Exists => true,
         Test::OneOf(values) => values.contains(value),
         Test::AtLeast(least) => value.as_i64().is_some_and(|n| n >= *least),
-        Test::InTable(table) => {
-            let table = catalogue.tables.get(table);
-            let code = value.as_str();
-            code.zip(table).is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
+        Test::InTable(table, on) => {
+            let day = on.as_ref().map_or(Some(today), |on| valid.at(on).and_then(date));
+            let found = catalogue.tables.get(table).zip(value.as_str()).zip(day);
+            found.is_some_and(|((table, code), day)| matches!(table.lookup(code, day), Lookup::Valid(_)))
         }
         Test::WithinMonths(months) => date(value).is_some_and(|date| hold::is_within(date, *months, today)),
         Test::NotPast => date(value).is_some_and(|date| date >= today),
