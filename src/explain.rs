@@ -132,7 +132,7 @@ impl Explanation {
 }
 
 /// To the minute, where the law counts its days.
-fn dutch_time(at: Timestamp) -> String {
+pub(crate) fn dutch_time(at: Timestamp) -> String {
     let zoned = at.in_tz(crate::facts::TIME_ZONE);
     zoned.map_or_else(|_| at.to_string(), |zoned| zoned.strftime("%Y-%m-%d %H:%M %Z").to_string())
 }
