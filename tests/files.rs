@@ -141,6 +141,7 @@ const RELEASE_JSON: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1
 const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml";
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+const BIJ: &str = "mappings/detentie.bij-melding.v1/message.yaml";
 
 #[rustfmt::skip]
 const POLICIES: &[Broken] = &[
@@ -236,6 +237,16 @@ const MAPPINGS: &[Broken] = &[
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/organisatie`"),
     broken(MEETING, "{from: /overleg/kenmerk, to: /kenmerk}", "{from: /persoon/skn, to: /kenmerk}",
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml: KP-7004 answer/carry: only bookkeeping"),
+    broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: terugkeer}",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `terugkeer` must be a condition with `within_months`"),
+    broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: tbs}",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `tbs` must be a condition with `within_months`"),
+    broken(BIJ, "on: /titel/gepleegd_op", "on: /titel/gepleegd",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/titel/gepleegd`"),
+    broken(BIJ, "one_of: [tbs]", "one_of: [tbs], on: /titel/gepleegd_op",
+        "mappings/detentie.bij-melding.v1/message.yaml: KP-7004 : condition `tbs`: `on` goes with `in_table`"),
+    broken(BIJ, "not_past: true", "not_past: false",
+        "mappings/detentie.bij-melding.v1/message.yaml: KP-7004 : condition `terugkeer_niet_voorbij` is `exists`, or `at` with exactly one test"),
     broken("mappings/codes/geslacht.csv", "V,vrouw,,,V", "M,vrouw,,,V",
         "mappings/codes/geslacht.csv: KP-7004 codes/geslacht.csv line 3: this code occurs twice"),
 ];

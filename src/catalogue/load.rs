@@ -352,7 +352,7 @@ impl Pointers<'_, '_> {
             }
             _ => {
                 let hint = format!("`{}` must be a condition with `within_months` on one date", spec.condition);
-                self.wrong_at(&spec.condition, hint);
+                self.wrong_at(&format!("condition: {}", spec.condition), hint);
                 None
             }
         }
