@@ -3,7 +3,7 @@
 
 mod fit;
 
-use crate::catalogue::{Catalogue, Finding, Sources};
+use crate::catalogue::{self, Catalogue, Finding, Sources};
 use crate::category::CategorySet;
 use crate::code::Code;
 use crate::directory::Directory;
@@ -92,6 +92,12 @@ impl Pipeline {
         Ok(Pipeline { catalogue, engine, directory, limits, pseudonym_key })
     }
 
+    /// With the rows of routes in the order that a configuration sets. Before anything was decided.
+    pub fn with_routing(mut self, orders: &[catalogue::Order]) -> Result<Pipeline, Vec<Finding>> {
+        self.catalogue.reorder(orders)?;
+        Ok(self)
+    }
+
     pub fn mapping_version(&self) -> String {
         format!("{}-{}", self.catalogue.version, self.directory.version())
     }
@@ -102,6 +108,11 @@ impl Pipeline {
 
     pub fn validate(&self, envelope: Envelope, now: Timestamp) -> Result<Valid, Box<Rejection>> {
         validation::validate(envelope, &self.catalogue, &self.limits, now)
+    }
+
+    /// Does a decision about this message need what IRIS knows of the person?
+    pub fn needs_facts(&self, valid: &Valid, now: Timestamp) -> bool {
+        policy::needs_facts(valid, &self.directory, &self.catalogue, now)
     }
 
     pub fn decide(&self, valid: Valid, facts: Option<&Facts>, now: Timestamp) -> Decided {
@@ -184,7 +195,7 @@ impl Pipeline {
         };
         let has_bsn = valid.kind().answer.is_none() && valid.person().bsn.is_some();
         Planned {
-            idempotency_key: derived_key(identity, Some((&decision.recipient, &decision.role))),
+            idempotency_key: derived_key(identity, Some((&decision.meant_for.0, &decision.meant_for.1))),
             recipient: decision.recipient.clone(),
             role: decision.role.clone(),
             decision: decision.record(shared, present, has_bsn),

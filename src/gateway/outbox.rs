@@ -309,8 +309,17 @@ impl Gateway {
         // What is decided now is decided by the rules of now.
         due.message.policy_version.clone_from(&self.pipeline.engine.version);
         due.message.mapping_version = self.pipeline.mapping_version();
-        let planned = plan.deliveries.into_iter().find(|p| p.recipient == recipient.0 && p.role == recipient.1);
+        let planned = plan.deliveries.into_iter().find(|planned| planned.idempotency_key == due.idempotency_key);
         let Some(planned) = planned else { return self.no_recipient(due, recipient).await };
+        let recipient = match (planned.recipient.clone(), planned.role.clone()) {
+            same if same == recipient => recipient,
+            _ if due.tried => return self.no_recipient(due, recipient).await,
+            (party, role) => {
+                let addressed = || self.ledger.address(due.delivery, party.clone(), role.clone());
+                self.until_recorded(addressed).await?;
+                (party, role)
+            }
+        };
         match planned.fate {
             Fate::Deliver(outgoing, address) => {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());

@@ -65,6 +65,8 @@ fn question(rng: &mut Rng) -> Question {
             is_verzoeker: rng.u8(..4) > 0,
             gemeente_van_brp: rng.bool(),
             gemeente_van_vestiging: rng.bool(),
+            indiceert: rng.bool(),
+            behandelt: rng.bool(),
             wgs_soort: pick(rng, &wgs),
         },
         verzoek: Verzoek {
