@@ -51,6 +51,7 @@ pub struct MessageType {
     pub own_gemeente: Option<Pointer>,
     pub request: Request,
     pub conditions: Vec<Condition>,
+    pub hold: Option<Hold>,
     pub recipients: Vec<RecipientRule>,
     /// Where there is one, it says which of the recipients it is.
     pub route: Option<Route>,
@@ -103,12 +104,13 @@ pub struct Condition {
     pub tests: Vec<Test>,
 }
 
+/// Of a list, that it holds for one of its values.
 #[derive(Debug)]
 pub enum Test {
     Exists,
-    /// Of a list, that one of its values is.
     OneOf(Vec<Value>),
-    InTable(String),
+    /// In force on that day.
+    InTable(String, Day),
     AtLeast(i64),
     WithinMonths(i32),
     NotBefore(Day),
@@ -119,6 +121,15 @@ pub enum Test {
 pub enum Day {
     Today,
     At(Pointer),
+}
+
+/// Too early for a condition that holds from some day on.
+#[derive(Debug)]
+pub struct Hold {
+    pub condition: Arc<str>,
+    /// The date that the condition is about, and how many months before it the condition begins to hold.
+    pub at: Pointer,
+    pub months: i32,
 }
 
 #[derive(Debug)]

@@ -65,8 +65,8 @@ pub struct Planned {
 #[derive(Debug)]
 pub enum Fate {
     Deliver(Outgoing, Address),
-    /// Waits, visibly, to be decided anew.
-    Wait(Outcome, Reason),
+    /// Waits, visibly, to be decided anew; at this moment, where it is known.
+    Wait(Outcome, Reason, Option<Timestamp>),
     End(Outcome, Reason),
 }
 
@@ -179,11 +179,15 @@ impl Pipeline {
         let (fate, shared, format) = match (&decision.verdict, content) {
             (Verdict::Refused(reason), _) => (Fate::End(Outcome::Refused, reason.clone()), nothing, None),
             (Verdict::AwaitingAssessment(reason), _) => {
-                (Fate::Wait(Outcome::AwaitingAssessment, reason.clone()), nothing, None)
+                (Fate::Wait(Outcome::AwaitingAssessment, reason.clone(), None), nothing, None)
+            }
+            (Verdict::Held(until), _) => {
+                let reason = Reason::new(Code::Held, Code::Held.hint());
+                (Fate::Wait(Outcome::Held, reason, Some(*until)), nothing, None)
             }
             (Verdict::FactsMissing, _) | (Verdict::Granted(..), None) => {
                 let reason = Reason::new(Code::FactsUnavailable, Code::FactsUnavailable.hint());
-                (Fate::Wait(Outcome::Retrying, reason), nothing, None)
+                (Fate::Wait(Outcome::Retrying, reason, None), nothing, None)
             }
             (Verdict::Granted(grant, address), Some(content)) => {
                 self.granted(decision, grant, address.as_ref(), valid, content, today)
@@ -215,7 +219,7 @@ impl Pipeline {
         let Some(mapping) = kind.mapping(&decision.role, &decision.format_name) else {
             let hint = format!("there is no mapping `{}` for this type", decision.format_name);
             let reason = Reason::new(Code::MappingFailed, hint);
-            return (Fate::Wait(Outcome::Parked, reason), nothing, None);
+            return (Fate::Wait(Outcome::Parked, reason, None), nothing, None);
         };
         let shape = &kind.forwarded().shape;
         let minimised = stage_span("minimisation").in_scope(|| minimisation::minimise(content, shape, grant));
@@ -225,7 +229,7 @@ impl Pipeline {
         match (translated, address) {
             (Err(problems), _) => {
                 let reason = Reason::new(Code::MappingFailed, Code::MappingFailed.hint()).with_problems(problems);
-                (Fate::Wait(Outcome::Parked, reason), nothing, format)
+                (Fate::Wait(Outcome::Parked, reason, None), nothing, format)
             }
             (Ok(translated), _) if translated.shared.is_empty() => {
                 let reason = Reason::new(Code::NothingToShare, Code::NothingToShare.hint());
@@ -233,7 +237,7 @@ impl Pipeline {
             }
             (Ok(_), None) => {
                 let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
-                (Fate::Wait(Outcome::Parked, reason), nothing, format)
+                (Fate::Wait(Outcome::Parked, reason, None), nothing, format)
             }
             (Ok(translated), Some(address)) => {
                 (Fate::Deliver(translated.outgoing, address.clone()), translated.shared, format)

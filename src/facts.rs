@@ -160,6 +160,11 @@ pub fn dutch_day(at: Timestamp) -> Date {
     }
 }
 
+/// The moment at which a Dutch day begins.
+pub fn start_of_dutch_day(day: Date) -> Option<Timestamp> {
+    day.in_tz(TIME_ZONE).ok().map(|zoned| zoned.timestamp())
+}
+
 impl Moment {
     /// Has it begun at `now`?
     pub fn has_begun(self, now: Timestamp) -> bool {

@@ -5,6 +5,7 @@ pub mod cases;
 mod context;
 mod decide;
 mod engine;
+mod hold;
 mod recipients;
 mod routing;
 

@@ -142,6 +142,7 @@ const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
 const FZ: &str = "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+const BIJ: &str = "mappings/detentie.bij-melding.v1/message.yaml";
 
 #[rustfmt::skip]
 const POLICIES: &[Broken] = &[
@@ -237,6 +238,14 @@ const MAPPINGS: &[Broken] = &[
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/organisatie`"),
     broken(MEETING, "{from: /overleg/kenmerk, to: /kenmerk}", "{from: /persoon/skn, to: /kenmerk}",
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml: KP-7004 answer/carry: only bookkeeping"),
+    broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: terugkeer}",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `terugkeer` must be one condition with `within_months`"),
+    broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: tbs}",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `tbs` must be one condition with `within_months`"),
+    broken(BIJ, "on: /titel/gepleegd_op", "on: /titel/gepleegd",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/titel/gepleegd`"),
+    broken(BIJ, "one_of: [tbs]", "one_of: [tbs], on: /titel/gepleegd_op",
+        "mappings/detentie.bij-melding.v1/message.yaml: KP-7004 : condition `tbs`: `on` goes with `in_table`"),
     broken(FZ, "when: [klinisch], to: nifp}", "when: [klinisch], to: nifb}",
         "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : route: no recipient has the role `nifb`"),
     broken(FZ, "when: [klinisch], to: nifp}", "when: [klinisch], to: nifp, assessment: fz_mdo}",

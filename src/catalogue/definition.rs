@@ -27,6 +27,8 @@ pub struct MessageSpec {
     pub request: Option<RequestSpec>,
     #[serde(default)]
     pub conditions: Vec<ConditionSpec>,
+    #[serde(default)]
+    pub hold: Option<HoldSpec>,
     pub recipients: Vec<RecipientSpec>,
     #[serde(default)]
     pub route: Option<RouteSpec>,
@@ -119,6 +121,9 @@ pub struct ConditionSpec {
     pub one_of: Option<Vec<Value>>,
     #[serde(default)]
     pub in_table: Option<String>,
+    /// With `in_table`: the day on which the code must be in force, where it is not today.
+    #[serde(default)]
+    pub on: Option<String>,
     #[serde(default)]
     pub at_least: Option<i64>,
     #[serde(default)]
@@ -128,6 +133,13 @@ pub struct ConditionSpec {
     pub not_before: Option<String>,
     #[serde(default)]
     pub not_after: Option<String>,
+}
+
+/// What would be permitted once this condition holds is held until the day on which it does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSpec {
+    pub condition: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! Compiling the files of the catalogue; everything wrong is found in one go.
 
-use super::definition::{ConditionSpec, Format, InSpec, MessageSpec, OutSpec, RecipientSpec};
+use super::definition::{ConditionSpec, Format, HoldSpec, InSpec, MessageSpec, OutSpec, RecipientSpec};
 use super::*;
 use crate::code::Code;
 use crate::codetable::Table;
@@ -77,6 +77,7 @@ impl Loader<'_> {
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
         let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
+        let conditions: Vec<Condition> = spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect();
         let message = MessageType {
             name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
@@ -88,7 +89,8 @@ impl Loader<'_> {
             checks: pointers.checks(&spec),
             own_gemeente: pointers.optional(spec.own_gemeente.as_deref()),
             request: pointers.request(&spec),
-            conditions: spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect(),
+            hold: spec.hold.as_ref().and_then(|hold| pointers.hold(hold, &conditions)),
+            conditions,
             recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
             route: spec.route.as_ref().map(|route| pointers.route(route, &spec)),
             kind: spec.r#type,
@@ -324,7 +326,10 @@ impl Pointers<'_, '_> {
         }
         let tests = [
             spec.one_of.clone().map(Test::OneOf),
-            spec.in_table.clone().map(Test::InTable),
+            spec.in_table
+                .clone()
+                .zip(self.day(spec.on.as_deref().unwrap_or("today")))
+                .map(|(t, day)| Test::InTable(t, day)),
             spec.at_least.map(Test::AtLeast),
             spec.within_months.map(Test::WithinMonths),
             spec.not_before.as_deref().and_then(|day| self.day(day)).map(Test::NotBefore),
@@ -335,12 +340,33 @@ impl Pointers<'_, '_> {
             self.wrong(format!("condition `{name}` is `exists`, or `at` with at least one test"));
             return None;
         };
+        if spec.on.is_some() && spec.in_table.is_none() {
+            self.wrong(format!("condition `{name}`: `on` goes with `in_table`"));
+        }
         spec.in_table.iter().for_each(|table| self.table(table));
         self.get(at).map(|at| Condition { name, at, tests })
     }
 
     fn day(&mut self, day: &str) -> Option<Day> {
         if day == "today" { Some(Day::Today) } else { self.get(day).map(Day::At) }
+    }
+
+    fn hold(&mut self, spec: &HoldSpec, conditions: &[Condition]) -> Option<Hold> {
+        let mut named = conditions.iter().filter(|condition| *condition.name == *spec.condition);
+        let only = named.next().filter(|_| named.next().is_none());
+        match only.map(|condition| (condition.tests.as_slice(), descend(self.shape, &condition.at), condition)) {
+            Some(([Test::WithinMonths(months)], Some(Shape::Leaf(_)), condition)) => {
+                Some(Hold { condition: condition.name.clone(), at: condition.at.clone(), months: *months })
+            }
+            _ => {
+                let hint = format!(
+                    "`{}` must be one condition with `within_months` on one date and no other test",
+                    spec.condition
+                );
+                self.wrong_at(&format!("condition: {}", spec.condition), hint);
+                None
+            }
+        }
     }
 
     fn recipient(&mut self, spec: &RecipientSpec) -> Option<RecipientRule> {

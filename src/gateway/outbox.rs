@@ -327,8 +327,8 @@ impl Gateway {
                 let job = self.job(&due, recipient, outgoing, planned.decision);
                 Some(self.deliver(job, Some(address), line).await)
             }
-            Fate::Wait(outcome, reason) => {
-                let again_at = self.again_at(outcome, due.attempts + 1, now);
+            Fate::Wait(outcome, reason, until) => {
+                let again_at = until.or_else(|| self.again_at(outcome, due.attempts + 1, now));
                 let write = || self.ledger.wait(due.delivery, outcome, reason.clone(), again_at);
                 let _ = self.until_recorded(write).await;
                 Some((outcome, Some(reason.code)))
@@ -384,11 +384,11 @@ impl Gateway {
         after(self.retries.backoff(attempts), now)
     }
 
-    /// When something that waits is looked at again; never by itself once it is parked.
+    /// When something that waits for no known moment is looked at again; never by itself once it is parked.
     pub(super) fn again_at(&self, outcome: Outcome, attempts: u32, now: Timestamp) -> Option<Timestamp> {
         match outcome {
             Outcome::Retrying => Some(self.after_backoff(attempts.max(1), now)),
-            Outcome::AwaitingAssessment | Outcome::Held => Some(after(self.retries.recheck, now)),
+            Outcome::AwaitingAssessment => Some(after(self.retries.recheck, now)),
             _ => None,
         }
     }

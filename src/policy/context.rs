@@ -162,6 +162,15 @@ impl Question {
         judged
     }
 
+    /// The same question at a time when a condition holds that does not yet.
+    pub fn once(&self, condition: &Arc<str>) -> Question {
+        let mut later = self.clone();
+        later.feiten.push(condition.clone());
+        later.feiten.sort();
+        later.feiten.dedup();
+        later
+    }
+
     /// As the policy's schema wants it.
     pub fn context(&self) -> Result<Context, super::engine::EvaluationError> {
         use RestrictedExpression as E;

@@ -2,6 +2,7 @@
 
 use super::context::{Bron, Dossier, Question, Verzoek};
 use super::engine::{Engine, PolicyRef, Sheet};
+use super::hold;
 use super::recipients::{self, Recipient};
 use super::routing::{self, Routed};
 use super::{Address, Grant, address};
@@ -16,7 +17,7 @@ use crate::party::{PartyId, Role};
 use crate::receipt::{self, Shared, Withheld};
 use crate::translation::Mapping;
 use crate::validation::Valid;
-use jiff::{Timestamp, ToSpan, civil::Date};
+use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ pub enum Verdict {
     Granted(Grant, Option<Address>),
     Refused(Reason),
     AwaitingAssessment(Reason),
+    /// Too early: decided anew at this moment, which is the first at which it may be granted.
+    Held(Timestamp),
     /// Neither shared nor refused: the facts could not be had.
     FactsMissing,
 }
@@ -193,6 +196,9 @@ impl Asker<'_> {
     }
 
     fn not_permitted(&self, question: &Question, sheet: &Sheet, places: CategorySet) -> Verdict {
+        if let Some(until) = self.held_until(question, places) {
+            return Verdict::Held(until);
+        }
         let judged = self.engine.answer(&question.if_judged());
         let missing = assessments(&judged, places);
         if !missing.is_empty() {
@@ -203,6 +209,15 @@ impl Asker<'_> {
             return Verdict::Refused(Reason::new(Code::NothingToShare, Code::NothingToShare.hint()));
         }
         Verdict::Refused(refusal(sheet))
+    }
+
+    /// Where nothing but the day stands in the way.
+    fn held_until(&self, question: &Question, places: CategorySet) -> Option<Timestamp> {
+        let hold = self.valid.kind.hold.as_ref()?;
+        let date = self.valid.text(&hold.at)?.parse().ok()?;
+        let until = hold::until(date, hold.months, self.now)?;
+        let sheet = self.engine.answer(&question.once(&hold.condition));
+        (!sheet.failed && !sheet.permitted.and(places).is_empty()).then_some(until)
     }
 }
 
@@ -261,7 +276,7 @@ fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<s
         Day::Today => Some(today),
         Day::At(pointer) => valid.text(pointer).and_then(|text| text.parse().ok()),
     };
-    let test = |value: &Value, test: &Test| holds(test, value, catalogue, today, day);
+    let test = |value: &Value, test: &Test| holds(test, value, catalogue, today, &day);
     let is_so = |c: &&Condition| valid.at(&c.at).is_some_and(|value| c.tests.iter().all(|t| test(value, t)));
     let mut names: Vec<_> = valid.kind.conditions.iter().filter(is_so).map(|c| c.name.clone()).collect();
     names.sort();
@@ -269,24 +284,21 @@ fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<s
     names
 }
 
-fn holds(test: &Test, value: &Value, catalogue: &Catalogue, today: Date, day: impl Fn(&Day) -> Option<Date>) -> bool {
+fn holds(test: &Test, value: &Value, catalogue: &Catalogue, today: Date, day: &impl Fn(&Day) -> Option<Date>) -> bool {
+    // Of a list, one that passes is enough.
+    if let (Value::Array(items), false) = (value, matches!(test, Test::Exists)) {
+        return items.iter().any(|item| holds(test, item, catalogue, today, day));
+    }
     let date = || value.as_str().and_then(|text| text.parse::<Date>().ok());
     match test {
         Test::Exists => true,
-        Test::OneOf(values) => match value {
-            Value::Array(items) => items.iter().any(|item| values.contains(item)),
-            one => values.contains(one),
-        },
+        Test::OneOf(values) => values.contains(value),
         Test::AtLeast(least) => value.as_i64().is_some_and(|n| n >= *least),
-        Test::InTable(table) => {
-            let table = catalogue.tables.get(table);
-            let code = value.as_str();
-            code.zip(table).is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
+        Test::InTable(table, on) => {
+            let found = catalogue.tables.get(table).zip(value.as_str()).zip(day(on));
+            found.is_some_and(|((table, code), on)| matches!(table.lookup(code, on), Lookup::Valid(_)))
         }
-        Test::WithinMonths(months) => {
-            let last = today.checked_add(months.months()).ok();
-            date().zip(last).is_some_and(|(date, last)| date <= last)
-        }
+        Test::WithinMonths(months) => date().is_some_and(|date| hold::is_within(date, *months, today)),
         Test::NotBefore(first) => date().zip(day(first)).is_some_and(|(date, first)| date >= first),
         Test::NotAfter(last) => date().zip(day(last)).is_some_and(|(date, last)| date <= last),
     }
