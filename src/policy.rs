@@ -5,10 +5,12 @@ pub mod cases;
 mod context;
 mod decide;
 mod engine;
+mod hold;
 mod recipients;
+mod routing;
 
 pub use context::{Bron, Question};
-pub use decide::{Decided, Decision, Verdict, decide};
+pub use decide::{Decided, Decision, Verdict, decide, needs_facts};
 pub use engine::{Engine, PolicyRef, Sheet};
 
 use crate::category::{Category, CategorySet};
@@ -57,7 +59,7 @@ impl Address {
 /// The address of a party in a role, if the directory has one. A recorded decision is delivered to whatever
 /// address its recipient has now.
 pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Address> {
-    let party = directory.by_id(party)?;
+    let party = directory.by_id(party).filter(|party| party.roles.contains(role))?;
     let endpoint = party.endpoint_for(role)?;
     Some(Address { party: party.id.clone(), endpoint: endpoint.clone() })
 }
