@@ -3,13 +3,17 @@
 
 pub mod cases;
 mod context;
+pub mod coverage;
 mod decide;
 mod engine;
+pub mod formula;
+//pub mod matrix;
 mod recipients;
+mod truth;
 
 pub use context::{Bron, Question};
 pub use decide::{Decided, Decision, Verdict, decide};
-pub use engine::{Engine, PolicyRef, Sheet};
+pub use engine::{Engine, PolicyRef, Rule, Sheet};
 
 use crate::category::{Category, CategorySet};
 use crate::directory::{Directory, Endpoint};
