@@ -7,13 +7,13 @@ pub mod coverage;
 mod decide;
 mod engine;
 pub mod formula;
-//pub mod matrix;
 mod recipients;
 mod truth;
 
 pub use context::{Bron, Question};
 pub use decide::{Decided, Decision, Verdict, decide};
-pub use engine::{Engine, PolicyRef, Rule, Sheet};
+pub use engine::{Engine, PolicyRef, Rule, Sheet, same_or_part};
+pub use truth::resources;
 
 use crate::category::{Category, CategorySet};
 use crate::directory::{Directory, Endpoint};

@@ -189,6 +189,11 @@ fn finding(file: &str, line: Option<u64>, place: &str, hint: impl Into<String>) 
     Finding::new(format!("policies/{file}"), line, Problem::new(Code::PolicyInvalid, place, hint))
 }
 
+/// As the entities below have it.
+pub fn same_or_part(resource: &str, whole: &str) -> bool {
+    resource == whole || (resource == BSN && whole == Category::Persoonsnummers.as_str())
+}
+
 fn entities() -> Entities {
     let plain = |name: &str| Entity::new_no_attrs(category_uid(name), HashSet::new());
     let categories = Category::ALL.iter().map(|c| plain(c.as_str()));

@@ -240,6 +240,17 @@ impl Atom {
         mentions(&self.json, variable)
     }
 
+    pub fn asked(&self) -> Option<Asked> {
+        let (operator, of) = self.json.as_object()?.iter().next()?;
+        let (left, right) = (&of["left"], &of["right"]);
+        match operator.as_str() {
+            "==" => Some(Asked::Is { term: path(left)?, value: named(right)? }),
+            "contains" => Some(Asked::Member { term: path(left)?, value: Some(named(right)?) }),
+            "in" if left["Var"] == "resource" => Some(Asked::Member { term: path(right)?, value: None }),
+            _ => None,
+        }
+    }
+
     /// The entity that the variable must be or be in, where that is all the condition asks.
     pub fn entity_for(&self, variable: &str) -> Option<(EntityUid, Within)> {
         let (of, within) = match (self.json.get("=="), self.json.get("in")) {
@@ -258,6 +269,43 @@ impl Atom {
 pub enum Within {
     Itself,
     OrPart,
+}
+
+/// The commonest conditions: a term of the context, and what it is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Is {
+        term: String,
+        value: String,
+    },
+    /// The term is a set; without a value, it is to contain the category in question.
+    Member {
+        term: String,
+        value: Option<String>,
+    },
+}
+
+impl Asked {
+    pub fn parts(self) -> (String, Option<String>) {
+        match self {
+            Asked::Is { term, value } => (term, Some(value)),
+            Asked::Member { term, value } => (term, value),
+        }
+    }
+}
+
+/// `context.a.b`
+fn path(json: &Value) -> Option<String> {
+    let Some(access) = json.get(".") else {
+        return json["Var"].as_str().filter(|name| *name == "context").map(str::to_owned);
+    };
+    Some(format!("{}.{}", path(&access["left"])?, access["attr"].as_str()?))
+}
+
+/// A text, or the name of an entity.
+fn named(json: &Value) -> Option<String> {
+    let value = json.get("Value")?;
+    value.as_str().or_else(|| value["__entity"]["id"].as_str()).map(str::to_owned)
 }
 
 fn mentions(json: &Value, variable: &str) -> bool {
