@@ -119,13 +119,13 @@ impl Matrix {
     }
 
     /// What rules say that the glossary has no words for: the rule, or nothing, and the term.
-    pub fn unexplained(&self) -> BTreeSet<(&str, &str)> {
+    pub fn unexplained(&self, glossary: &Glossary) -> BTreeSet<(&str, &str)> {
         let in_cells = self.cells.iter().flat_map(|cell| {
             let unknown = cell.when.met().into_iter().filter(|met| !met.explained);
             unknown.map(|met| (cell.rule.as_str(), met.cedar.as_str()))
         });
-        let names = self.roles.iter().chain(&self.categories).filter(|named| named.text == named.name);
-        in_cells.chain(names.map(|named| ("", named.name.as_str()))).collect()
+        let names = self.roles.iter().chain(&self.categories).map(|named| named.name.as_str());
+        in_cells.chain(names.filter(|name| !glossary.names(name)).map(|name| ("", name))).collect()
     }
 }
 

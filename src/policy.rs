@@ -67,4 +67,4 @@ pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Ad
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

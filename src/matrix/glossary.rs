@@ -71,6 +71,11 @@ impl Glossary {
         self.words.rollen.keys().position(|known| known == role).unwrap_or(usize::MAX)
     }
 
+    /// Whether this role or category has words.
+    pub fn names(&self, name: &str) -> bool {
+        self.words.rollen.contains_key(name) || self.words.categorieen.contains_key(name)
+    }
+
     pub fn role(&self, role: &str) -> String {
         let otherwise = if role == ANY_OTHER { "iedere andere ontvanger" } else { role };
         self.words.rollen.get(role).and_then(Value::as_str).unwrap_or(otherwise).to_owned()

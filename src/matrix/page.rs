@@ -22,6 +22,7 @@ pub fn matrix(matrix: &Matrix) -> String {
     );
     body.push_str(&overview(matrix));
     body.push_str(&rules(matrix));
+    body.push_str(&of_everyone(matrix));
     matrix.roles.iter().for_each(|role| body.push_str(&of_role(matrix, &role.name, &role.text)));
     body.push_str(&signatures(matrix));
     page("Wie mag welke gegevens ontvangen", &matrix.policy_version, &body)
@@ -167,25 +168,38 @@ fn rules(matrix: &Matrix) -> String {
     format!("<section>\n<h2>Regels</h2>\n{table}</section>\n")
 }
 
+const EVERYONE: &str = "iedereen";
+
+fn of_everyone(matrix: &Matrix) -> String {
+    let tables = said(matrix, "iedere ontvanger", &|effect| for_everyone(matrix, effect));
+    section(EVERYONE, "Iedere ontvanger", &tables)
+}
+
+/// What is said of this role, beside what is said of everyone.
 fn of_role(matrix: &Matrix, role: &str, words: &str) -> String {
-    let heads = ["Regel", "Grondslag", "Categorieën", "Voorwaarden", "Status"];
-    let part = |effect: Effect, caption: &str, nothing: &str| {
-        let rows: String = groups(matrix, role, effect).iter().map(|group| rule_row(matrix, group)).collect();
-        if rows.is_empty() { format!("<p>{nothing}</p>\n") } else { table(caption, &heads, &rows) }
-    };
     let name = role_name(role);
-    let permits = part(
-        Effect::Permit,
-        &format!("Wat {name} mag ontvangen, als de voorwaarden vervuld zijn"),
-        "Geen regel staat iets toe.",
-    );
-    let forbids = part(Effect::Forbid, &format!("Wat {name} niet mag ontvangen, ook als het hierboven staat"), "");
-    format!(
-        "<section class=\"role\" id=\"{}\">\n<h2>{} <small>({})</small></h2>\n{permits}{forbids}</section>\n",
-        anchor("rol", role),
-        text(&capital(words)),
-        text(name)
-    )
+    let own = |effect| {
+        let common = for_everyone(matrix, effect);
+        groups(matrix, role, effect).into_iter().filter(|group| !common.contains(group)).collect()
+    };
+    let tables = said(matrix, name, &own);
+    let also =
+        format!("<p>Voor {name} geldt ook wat voor <a href=\"#rol-{EVERYONE}\">iedere ontvanger</a> geldt.</p>\n");
+    section(role, &format!("{} <small>({})</small>", text(&capital(words)), text(name)), &(also + &tables))
+}
+
+fn section(id: &str, title: &str, body: &str) -> String {
+    format!("<section id=\"{}\">\n<h2>{title}</h2>\n{body}</section>\n", anchor("rol", id))
+}
+
+fn said<'a>(matrix: &Matrix, who: &str, groups: &dyn Fn(Effect) -> Vec<Group<'a>>) -> String {
+    let heads = ["Regel", "Grondslag", "Categorieën", "Voorwaarden", "Status"];
+    let part = |effect: Effect, caption: String| {
+        let rows: String = groups(effect).iter().map(|group| rule_row(matrix, group)).collect();
+        if rows.is_empty() { String::new() } else { table(&caption, &heads, &rows) }
+    };
+    let permits = part(Effect::Permit, format!("Wat {who} mag ontvangen, als de voorwaarden vervuld zijn"));
+    permits + &part(Effect::Forbid, format!("Wat {who} niet mag ontvangen, welke regel het ook toestaat"))
 }
 
 fn capital(words: &str) -> String {
@@ -193,6 +207,7 @@ fn capital(words: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+#[derive(PartialEq)]
 struct Group<'a> {
     rule: &'a str,
     when: &'a Condition,
@@ -216,6 +231,13 @@ fn groups<'a>(matrix: &'a Matrix, role: &'a str, effect: Effect) -> Vec<Group<'a
     groups
 }
 
+/// What is said of every role alike.
+fn for_everyone(matrix: &Matrix, effect: Effect) -> Vec<Group<'_>> {
+    let mut of_each = matrix.roles.iter().map(|role| groups(matrix, &role.name, effect));
+    let first = of_each.next().unwrap_or_default();
+    of_each.fold(first, |common, of_one| common.into_iter().filter(|group| of_one.contains(group)).collect())
+}
+
 fn rule_row(matrix: &Matrix, group: &Group) -> String {
     let Some(rule) = matrix.rule(group.rule) else {
         return String::new();
@@ -230,8 +252,14 @@ fn rule_row(matrix: &Matrix, group: &Group) -> String {
 }
 
 fn categories(matrix: &Matrix, names: &[&str]) -> String {
-    if names.len() == matrix.categories.len() {
+    let missing = |name: &&str| !names.contains(name);
+    let missing: Vec<_> = matrix.categories.iter().map(|category| category.name.as_str()).filter(missing).collect();
+    if missing.is_empty() {
         return "alle categorieën".to_owned();
+    }
+    let is_never = |name: &&str| matrix.roles.iter().all(|role| permits(matrix, &role.name, name).1);
+    if missing.iter().all(is_never) {
+        return format!("alle categorieën, behalve wat nooit mag ({})", missing.join(", "));
     }
     let words = |name: &str| {
         let named = matrix.categories.iter().find(|category| category.name == name);

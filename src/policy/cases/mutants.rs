@@ -4,7 +4,7 @@
 use super::*;
 use crate::policy::coverage::Exempt;
 use crate::policy::formula::Literal;
-use crate::policy::tests::{engine, sources};
+use crate::policy::tests::{engine, question as any_question, sources};
 use crate::policy::truth::{Satisfied, Truth};
 use crate::policy::{Rule, formula::Formula};
 
@@ -59,6 +59,29 @@ fn every_change_of_a_rule_is_noticed_by_a_case() {
     );
     assert!(survivors.is_empty(), "no case notices:\n{}", survivors.join("\n"));
     assert_eq!(equivalent, exempt.len(), "policies/dekking.yaml names what a case does notice");
+}
+
+/// What is said to change nothing changes nothing for whatever question there can be.
+#[test]
+fn a_change_that_no_case_can_notice_changes_no_answer() {
+    let (sources, engine) = (sources(), engine());
+    let (rules, exempt) = (engine.rules().unwrap(), Exempt::read(&sources).unwrap());
+    let mut rng = fastrand::Rng::with_seed(43);
+    let questions: Vec<_> = (0..600).map(|_| any_question(&mut rng)).collect();
+    let truth = Truth::of(&engine, &rules, &questions).unwrap();
+    let satisfied = Satisfied::of(&truth, &rules);
+    for mutant in mutants(&rules, &exempt, &categories().when).into_iter().filter(|mutant| mutant.exempt.is_some()) {
+        let changed = satisfied.with(mutant.rule, truth.at(&mutant.when));
+        for (at, question) in questions.iter().enumerate() {
+            let (was, is) = (satisfied.sheet(at), changed.sheet(at));
+            assert_eq!(
+                (was.permitted, was.bsn, was.by),
+                (is.permitted, is.bsn, is.by),
+                "{}\n{question:?}",
+                mutant.name
+            );
+        }
+    }
 }
 
 fn mutants(rules: &[Rule], exempt: &[Exempt], categories: &Formula) -> Vec<Mutant> {
