@@ -8,7 +8,7 @@ mod decide;
 mod engine;
 pub mod formula;
 mod recipients;
-mod truth;
+pub(crate) mod truth;
 
 pub use context::{Bron, Question};
 pub use decide::{Decided, Decision, Verdict, decide};
