@@ -29,10 +29,13 @@ const ROLES: [&str; 13] = [
 ];
 const MUNICIPAL: [&str; 3] = ["gemeente-college", "gemeente-gemandateerde", "burgemeester"];
 
-fn engine() -> Engine {
+pub fn sources() -> Sources {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
-    Engine::load(&sources).unwrap()
+    Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap()
+}
+
+pub fn engine() -> Engine {
+    Engine::load(&sources()).unwrap()
 }
 
 fn pick(rng: &mut Rng, from: &[&str]) -> String {
@@ -44,7 +47,7 @@ fn categories(rng: &mut Rng) -> CategorySet {
     Category::ALL.iter().copied().filter(|_| rng.u8(..4) < some).collect()
 }
 
-fn question(rng: &mut Rng) -> Question {
+pub fn question(rng: &mut Rng) -> Question {
     let mut wgs = vec!["", "woningcorporatie"];
     wgs.extend(WGS_KINDS);
     let kader_aanwezig = rng.bool();
