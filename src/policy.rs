@@ -3,15 +3,19 @@
 
 pub mod cases;
 mod context;
+pub mod coverage;
 mod decide;
 mod engine;
+pub mod formula;
 mod hold;
 mod recipients;
 mod routing;
+pub(crate) mod truth;
 
 pub use context::{Bron, Question};
 pub use decide::{Decided, Decision, Verdict, decide, needs_facts};
-pub use engine::{Engine, PolicyRef, Sheet};
+pub use engine::{Engine, PolicyRef, Rule, Sheet, same_or_part};
+pub use truth::resources;
 
 use crate::category::{Category, CategorySet};
 use crate::directory::{Directory, Endpoint};
@@ -65,4 +69,4 @@ pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Ad
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
