@@ -82,11 +82,11 @@ impl Gateway {
             Err(rejection) => return Considered::Rejected(rejection),
         };
         let person = valid.person();
-        let facts = if valid.kind().needs_facts() {
+        let facts = if pipeline.needs_facts(&valid, now) {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();
                 let asked = self.iris.facts(person.clone(), trace.as_deref());
-                let nobody_else_waits = again || valid.kind().answer.is_some();
+                let nobody_else_waits = again || valid.kind().answer.is_some() || valid.kind().route.is_some();
                 self.known(match nobody_else_waits {
                     true => asked.await,
                     false => timeout(PATIENCE, asked).await.unwrap_or(Err(Unavailable::Timeout)),

@@ -81,7 +81,8 @@ pub fn load(args: &FilesArgs) -> Result<(Sources, Pipeline), Vec<Finding>> {
 }
 
 pub fn read_configured(config: &Config) -> Result<(Sources, Pipeline), Vec<Finding>> {
-    read(&config.files, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())
+    let (sources, pipeline) = read(&config.files, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())?;
+    Ok((sources, pipeline.with_routing(&config.routing)?))
 }
 
 fn read(files: &Files, limits: Limits, key: &[u8]) -> Result<(Sources, Pipeline), Vec<Finding>> {

@@ -149,8 +149,9 @@ impl Gateway {
         let recipient = (planned.recipient, planned.role);
         let (state, address) = match planned.fate {
             Fate::Deliver(outgoing, address) => (State::Ready(outgoing), Some(address)),
-            Fate::Wait(outcome, reason) => {
-                (State::Waiting { outcome, reason, again_at: self.again_at(outcome, 0, now) }, None)
+            Fate::Wait(outcome, reason, until) => {
+                let again_at = until.or_else(|| self.again_at(outcome, 0, now));
+                (State::Waiting { outcome, reason, again_at }, None)
             }
             Fate::End(outcome, reason) => {
                 let receipt = self.receipt(

@@ -4,6 +4,7 @@
 use super::stored::json;
 use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State};
 use crate::outcome::Outcome;
+use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
 use tokio::sync::oneshot;
 
@@ -36,6 +37,7 @@ pub(super) enum Settlement {
 pub(super) enum Change {
     Wait { outcome: Outcome, reason: String, due_at: Option<i64> },
     MakeReady { outgoing: Outgoing, decision: String },
+    Address(PartyId, Role),
     NotAddressed,
     ReceiptSent,
     ReceiptRetry { attempts: u32, next: i64 },

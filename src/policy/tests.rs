@@ -68,11 +68,13 @@ pub fn question(rng: &mut Rng) -> Question {
             is_verzoeker: rng.u8(..4) > 0,
             gemeente_van_brp: rng.bool(),
             gemeente_van_vestiging: rng.bool(),
+            indiceert: rng.bool(),
+            behandelt: rng.bool(),
             wgs_soort: pick(rng, &wgs),
         },
         verzoek: Verzoek {
-            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo"]),
-            doel: pick(rng, &["toezicht", "advies"]),
+            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo", "advies", "toezicht", "indiceren_fz"]),
+            doel: pick(rng, &["", "toezicht", "advies"]),
             uitzondering: ["ernstige_bedreiging", "kindermishandeling", "rvdk_behoefte"]
                 .into_iter()
                 .filter(|_| rng.bool())
