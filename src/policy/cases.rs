@@ -108,29 +108,29 @@ fn rows(files: &Sources, findings: &mut Vec<Finding>) -> Vec<Row> {
     read.flat_map(|table| table.map_err(|finding| findings.push(finding)).unwrap_or_default()).collect()
 }
 
-fn question(case: &Case) -> Question {
-    let mut ontvanger =
-        Ontvanger { bsn_gerechtigd: case.to.bsn, wgs_soort: case.to.wgs.clone(), ..Ontvanger::default() };
-    case.to.given.iter().for_each(|&given| ontvanger.give(given));
-    let party = PartyId::new(case.to.party.as_str());
-    Question {
-        role: Role::new(case.to.role.as_str()),
-        bericht: Arc::from(case.message.as_str()),
-        afzender: Role::new(case.from.as_str()),
-        bron: case.source,
-        ontvanger,
-        verzoek: case.request.clone(),
-        feiten: case.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
-        dossier: Dossier::at(case.now, &case.facts, &party, &case.message_id, &case.request.doel),
-    }
-}
-
 impl Case {
+    fn question(&self) -> Question {
+        let mut ontvanger =
+            Ontvanger { bsn_gerechtigd: self.to.bsn, wgs_soort: self.to.wgs.clone(), ..Ontvanger::default() };
+        self.to.given.iter().for_each(|&given| ontvanger.give(given));
+        let party = PartyId::new(self.to.party.as_str());
+        Question {
+            role: Role::new(self.to.role.as_str()),
+            bericht: Arc::from(self.message.as_str()),
+            afzender: Role::new(self.from.as_str()),
+            bron: self.source,
+            ontvanger,
+            verzoek: self.request.clone(),
+            feiten: self.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
+            dossier: Dossier::at(self.now, &self.facts, &party, &self.message_id, &self.request.doel),
+        }
+    }
+
     fn run(&self, engine: &Engine) -> Result<(Question, Vec<String>), String> {
         if !engine.policies().any(|policy| policy.id == self.policy) {
             return Err(format!("there is no policy `{}`", self.policy));
         }
-        let question = question(self);
+        let question = self.question();
         let decided = verdict(&self.expect, &engine.evaluate(&question), &engine.evaluate(&question.if_judged()))?;
         Ok((question, decided))
     }

@@ -4,7 +4,7 @@
 use super::*;
 use crate::policy::coverage::Exempt;
 use crate::policy::formula::Literal;
-use crate::policy::tests::{engine, question as any_question, sources};
+use crate::policy::tests::{engine, question, sources};
 use crate::policy::truth::{Satisfied, Truth};
 use crate::policy::{Rule, formula::Formula};
 
@@ -22,7 +22,7 @@ fn every_change_of_a_rule_is_noticed_by_a_case() {
     let rules = engine.rules().unwrap();
     let exempt = Exempt::read(&sources).unwrap();
     let cases: Vec<Case> = rows(&sources, &mut Vec::new()).iter().map(|row| row.read().unwrap()).collect();
-    let asked: Vec<Question> = cases.iter().map(question).collect();
+    let asked: Vec<Question> = cases.iter().map(Case::question).collect();
     // Every case's question stands before all of those in which everything is judged.
     let questions: Vec<_> = asked.iter().cloned().chain(asked.iter().map(Question::if_judged)).collect();
     let categories = categories();
@@ -67,7 +67,7 @@ fn a_change_that_no_case_can_notice_changes_no_answer() {
     let (sources, engine) = (sources(), engine());
     let (rules, exempt) = (engine.rules().unwrap(), Exempt::read(&sources).unwrap());
     let mut rng = fastrand::Rng::with_seed(43);
-    let questions: Vec<_> = (0..600).map(|_| any_question(&mut rng)).collect();
+    let questions: Vec<_> = (0..600).map(|_| question(&mut rng)).collect();
     let truth = Truth::of(&engine, &rules, &questions).unwrap();
     let satisfied = Satisfied::of(&truth, &rules);
     for mutant in mutants(&rules, &exempt, &categories().when).into_iter().filter(|mutant| mutant.exempt.is_some()) {
