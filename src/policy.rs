@@ -10,7 +10,7 @@ pub mod formula;
 mod hold;
 mod recipients;
 mod routing;
-mod truth;
+pub(crate) mod truth;
 
 pub use context::{Bron, Question};
 pub use decide::{Decided, Decision, Verdict, decide, needs_facts};

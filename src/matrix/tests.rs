@@ -1,7 +1,8 @@
 use super::difference::Difference;
 use super::*;
 use crate::catalogue::Sources;
-use crate::policy::tests::{engine, question, sources};
+use crate::policy::tests::{engine, sources};
+use crate::policy::truth::tests::question_for;
 use crate::policy::{Question, cases};
 use cedar_policy::{Authorizer, Entities, PolicyId, PolicySet, Request};
 use fastrand::Rng;
@@ -85,10 +86,11 @@ fn expression(when: &Value) -> String {
 #[test]
 fn what_the_matrix_claims_is_what_the_engine_answers() {
     let (engine, claims) = (engine(), Claims::of(&SHIPPED));
+    let rules = engine.rules().unwrap();
     let mut rng = Rng::with_seed(811);
     let mut questions = cases::run(&sources(), &engine).questions;
     for _ in 0..150 {
-        let mut question = question(&mut rng);
+        let mut question = question_for(&mut rng, &rules);
         let role = &SHIPPED.roles[rng.usize(..SHIPPED.roles.len())].name;
         question.role = crate::party::Role::new(if role == ANY_OTHER { UNKNOWN_ROLE } else { role.as_str() });
         questions.push(question);
@@ -165,7 +167,7 @@ fn what_recipient_and_category_settle_is_not_said_again() {
         ]
     );
     let municipal = met(&SHIPPED, ("gemeente-gemandateerde", "kind", "kindermishandeling"));
-    assert_eq!(municipal[0], "het verzoek noemt als grond artikel 18b Pbw of de BIJ-regeling");
+    assert_eq!(municipal[0], "de genoemde grond of taak is artikel 18b Pbw of de BIJ-regeling");
     let rules_for = |role: &str, category: &str| -> Vec<&str> {
         let cells = SHIPPED.cells.iter().filter(|cell| cell.role == role && cell.category == category);
         cells.filter(|cell| cell.effect == Effect::Permit).map(|cell| cell.rule.as_str()).collect()

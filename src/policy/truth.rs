@@ -180,4 +180,4 @@ impl Probe {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,9 @@
 use super::*;
+use crate::party::Role;
 use crate::policy::Sheet;
 use crate::policy::tests::{engine, question};
 use fastrand::Rng;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Satisfied {
     /// The same, had this rule been satisfied elsewhere.
@@ -41,11 +43,44 @@ impl Bits {
     }
 }
 
+/// A question in which what the rules compare with, and the facts of messages that they ask for, often occur.
+pub fn question_for(rng: &mut Rng, rules: &[Rule]) -> Question {
+    let asked = rules.iter().flat_map(|rule| rule.when.literals()).filter_map(|literal| literal.atom.asked());
+    let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for asked in asked {
+        let (term, value) = asked.parts();
+        values.entry(term).or_default().extend(value);
+    }
+    let roles = rules.iter().flat_map(|rule| rule.when.literals());
+    let roles = roles.filter_map(|literal| Some(literal.atom.entity_for("principal")?.0.id().unescaped().to_owned()));
+    values.insert("role".to_owned(), roles.collect());
+    let none = BTreeSet::new();
+    let of = |term: &str| values.get(term).unwrap_or(&none);
+    let mut one_of = |term: &str| rng.choice(of(term)).cloned().unwrap_or_default();
+    let [bericht, afzender, grond, doel, role] =
+        ["context.bericht", "context.afzender", "context.verzoek.grond", "context.verzoek.doel", "role"]
+            .map(&mut one_of);
+    let mut question = question(rng);
+    if rng.bool() {
+        question.bericht = Arc::from(bericht);
+        question.afzender = Role::new(afzender);
+        question.verzoek.grond = grond;
+    }
+    if rng.u8(..8) == 0 {
+        question.verzoek.doel = doel;
+    }
+    if rng.bool() {
+        question.role = Role::new(role);
+    }
+    question.feiten = of("context.feiten").iter().filter(|_| rng.bool()).map(|fact| Arc::from(fact.as_str())).collect();
+    question
+}
+
 fn some(count: usize) -> (Engine, Vec<Rule>, Vec<Question>, Truth) {
     let engine = engine();
     let rules = engine.rules().unwrap();
     let mut rng = Rng::with_seed(2026);
-    let questions: Vec<_> = (0..count).map(|_| question(&mut rng)).collect();
+    let questions: Vec<_> = (0..count).map(|_| question_for(&mut rng, &rules)).collect();
     let truth = Truth::of(&engine, &rules, &questions).unwrap();
     (engine, rules, questions, truth)
 }
