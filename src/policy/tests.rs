@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use std::path::Path;
 use std::sync::Arc;
 
-const ROLES: [&str; 12] = [
+const ROLES: [&str; 13] = [
     "gemeente-college",
     "gemeente-gemandateerde",
     "burgemeester",
@@ -25,6 +25,7 @@ const ROLES: [&str; 12] = [
     "reclassering",
     "zorgaanbieder",
     "nifp",
+    "dji-pmo",
 ];
 const MUNICIPAL: [&str; 3] = ["gemeente-college", "gemeente-gemandateerde", "burgemeester"];
 
@@ -59,6 +60,8 @@ pub fn question(rng: &mut Rng) -> Question {
                 "casusoverleg.gegevens-gevraagd",
                 "kinderbescherming.informatie-gevraagd",
                 "detentie.invrijheidstelling-aangekondigd",
+                "forensische-zorg.indicatie-gevraagd",
+                "forensische-zorg.titel-eindigt",
             ],
         )),
         afzender: Role::new(pick(rng, &["dji", "zvh", "rvdk", "gemeente-gemandateerde", "reclassering"])),
@@ -81,7 +84,11 @@ pub fn question(rng: &mut Rng) -> Question {
                 .map(str::to_owned)
                 .collect(),
         },
-        feiten: Vec::new(),
+        feiten: ["behoefte_kind", "titel_eindigt", "titel_van_kracht"]
+            .into_iter()
+            .filter(|_| rng.bool())
+            .map(Arc::from)
+            .collect(),
         dossier: Dossier {
             bekend: rng.bool(),
             kader_aanwezig,
@@ -117,8 +124,18 @@ fn the_invariants_hold_for_any_question() {
             assert!(sheet.permitted.minus(dossier.toestemming).is_empty(), "1: {question:?}");
         }
         let named_grounds = ["gemeente-gemandateerde", "zvh", "zvh-deelnemer", "rvdk", "om", "zm", "dji"];
-        if from_reclassering && !named_grounds.contains(&role) {
+        let forensic_care = match &*question.bericht {
+            "forensische-zorg.indicatie-gevraagd" => question.ontvanger.indiceert,
+            "forensische-zorg.titel-eindigt" => question.ontvanger.behandelt && role == "zorgaanbieder",
+            _ => false,
+        };
+        if from_reclassering && !named_grounds.contains(&role) && !forensic_care {
             assert!(sheet.permitted.minus(dossier.toestemming).is_empty(), "2: {question:?}");
+        }
+        let has_a_title = question.feiten.iter().any(|fact| **fact == *"titel_van_kracht");
+        if *question.bericht == *"forensische-zorg.indicatie-gevraagd" && !(has_a_title && question.ontvanger.indiceert)
+        {
+            assert!(sheet.permitted.is_empty(), "forensic care: {question:?}");
         }
         if role == "zvh-deelnemer" && !WGS_KINDS.contains(&question.ontvanger.wgs_soort.as_str()) {
             assert!(sheet.permitted.is_empty(), "3: {question:?}");
