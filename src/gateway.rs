@@ -4,9 +4,11 @@
 mod intake;
 mod outbox;
 mod receipts;
+mod reload;
 mod series;
 mod start;
 
+pub use reload::Read;
 pub use start::{Error, Loaded, run};
 
 use crate::code::Code;
@@ -20,7 +22,7 @@ use crate::receipt::keys::Signer;
 use crate::telemetry::metrics::Metrics;
 use jiff::Timestamp;
 use series::Series;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -30,7 +32,8 @@ use tracing::Instrument;
 
 /// What every task shares.
 pub(crate) struct Gateway {
-    pipeline: Arc<Pipeline>,
+    /// The set of rules of now; whoever works on a message keeps the one it began with.
+    pipeline: RwLock<Arc<Pipeline>>,
     ledger: Ledger,
     signer: Signer,
     issuer: String,
@@ -69,11 +72,14 @@ enum Considered {
 }
 
 impl Gateway {
+    fn pipeline(&self) -> Arc<Pipeline> {
+        self.pipeline.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The corridor, with the two questions to IRIS where a message needs them. Never fails: what cannot be
     /// known makes its recipients wait.
-    async fn consider(&self, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
+    async fn consider(&self, pipeline: &Pipeline, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
         use crate::telemetry::stage_span as stage;
-        let pipeline = &self.pipeline;
         let valid = stage("envelope")
             .in_scope(|| pipeline.open(raw))
             .and_then(|envelope| stage("validation").in_scope(|| pipeline.validate(envelope, now)));

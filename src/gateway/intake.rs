@@ -3,7 +3,7 @@
 use super::series::Line;
 use super::{Became, Considered, Gateway};
 use crate::code::Code;
-use crate::core::{Fate, Plan, Planned, derived_key};
+use crate::core::{Fate, Pipeline, Plan, Planned, derived_key};
 use crate::envelope::{RawMessage, Rejection};
 use crate::explain::rejection_reason;
 use crate::intake::Inbound;
@@ -39,7 +39,8 @@ impl Gateway {
     async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
         let now = Timestamp::now();
         let Inbound { raw, acker, .. } = inbound;
-        let considered = self.consider(&raw, now, false).await;
+        let pipeline = self.pipeline();
+        let considered = self.consider(&pipeline, &raw, now, false).await;
         // Taken before the ledger decides about the order, held until the deliveries are over.
         let line = match &considered {
             Considered::Planned(plan) => plan.order.map(|order| self.series.line(order.key)),
@@ -48,9 +49,9 @@ impl Gateway {
         let (mut message, mut addresses) = match considered {
             Considered::Planned(plan) => {
                 crate::telemetry::note_type(&plan.kind);
-                self.planned(*plan, &raw, now)
+                self.planned(&pipeline, *plan, &raw, now)
             }
-            Considered::Rejected(rejection) => (self.rejected(&rejection, &raw, now), vec![None]),
+            Considered::Rejected(rejection) => (self.rejected(&pipeline, &rejection, &raw, now), vec![None]),
         };
         let span = crate::telemetry::stage_span("ledger");
         let recorded = async {
@@ -133,8 +134,8 @@ impl Gateway {
         }
     }
 
-    fn planned(&self, plan: Plan, raw: &RawMessage, now: Timestamp) -> (NewMessage, Addresses) {
-        let mut message = self.message(raw, now, plan.sender.clone(), &plan.identity, plan.order);
+    fn planned(&self, pipeline: &Pipeline, plan: Plan, raw: &RawMessage, now: Timestamp) -> (NewMessage, Addresses) {
+        let mut message = self.message(pipeline, raw, now, plan.sender.clone(), &plan.identity, plan.order);
         message.kind = Some(plan.kind);
         let mut addresses = Addresses::with_capacity(plan.deliveries.len());
         for planned in plan.deliveries {
@@ -176,10 +177,10 @@ impl Gateway {
         (delivery, address)
     }
 
-    fn rejected(&self, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
+    fn rejected(&self, pipeline: &Pipeline, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
         let identity = rejection.identity();
         let sender = rejection.sender.clone().unwrap_or_else(|| PartyId::new("unknown"));
-        let mut message = self.message(raw, now, sender, &identity, None);
+        let mut message = self.message(pipeline, raw, now, sender, &identity, None);
         message.kind.clone_from(&identity.message.r#type);
         self.reject(&mut message, rejection_reason(rejection));
         message
@@ -216,6 +217,7 @@ impl Gateway {
 
     fn message(
         &self,
+        pipeline: &Pipeline,
         raw: &RawMessage,
         now: Timestamp,
         sender: PartyId,
@@ -233,8 +235,8 @@ impl Gateway {
             traceparent: crate::telemetry::current_traceparent(),
             order,
             message_ref: identity.message.clone(),
-            policy_version: self.pipeline.engine.version.clone(),
-            mapping_version: self.pipeline.mapping_version(),
+            policy_version: pipeline.engine.version.clone(),
+            mapping_version: pipeline.mapping_version(),
             raw: raw.to_stored(),
             deliveries: Vec::new(),
         }

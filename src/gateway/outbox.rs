@@ -273,7 +273,7 @@ impl Gateway {
         let recipient = due.recipient.clone()?;
         match (due.outgoing.clone(), due.raw.as_ref()) {
             (Some(outgoing), None) => {
-                let address = policy::address(&self.pipeline.directory, &recipient.0, &recipient.1);
+                let address = policy::address(&self.pipeline().directory, &recipient.0, &recipient.1);
                 let decision = due.decision.clone();
                 let job = self.job(&due, recipient, outgoing, decision);
                 Some(self.deliver(job, address, line.as_deref()).await)
@@ -300,7 +300,8 @@ impl Gateway {
         line: Option<&Line>,
     ) -> Option<Became> {
         let now = Timestamp::now();
-        let plan = match self.consider(raw, now, true).await {
+        let pipeline = self.pipeline();
+        let plan = match self.consider(&pipeline, raw, now, true).await {
             super::Considered::Planned(plan) => plan,
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
@@ -308,8 +309,8 @@ impl Gateway {
             }
         };
         // What is decided now is decided by the rules of now.
-        due.message.policy_version.clone_from(&self.pipeline.engine.version);
-        due.message.mapping_version = self.pipeline.mapping_version();
+        due.message.policy_version.clone_from(&pipeline.engine.version);
+        due.message.mapping_version = pipeline.mapping_version();
         let planned = plan.deliveries.into_iter().find(|planned| planned.idempotency_key == due.idempotency_key);
         let Some(planned) = planned else { return self.no_recipient(due, recipient).await };
         let recipient = match (planned.recipient.clone(), planned.role.clone()) {
