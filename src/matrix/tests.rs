@@ -247,17 +247,22 @@ fn what_one_allows_and_the_other_does_not_is_told() {
     let table: [(Edit, &[&str]); 6] = [
         (
             |policies| edited("casusoverleg.cedar", ", Categorie::\"basisvoorwaarden\"]", "]")(policies),
-            &["- zvh, regel zvh-wgs (vervallen): basisvoorwaarden\n", "- zvh-deelnemer, regel zvh-wgs (vervallen)"],
+            &["- regel zvh-wgs (vervallen) voor zvh, zvh-deelnemer: basisvoorwaarden\n"],
         ),
         (
             |policies| edited("casusoverleg.cedar", "  context.bekend &&\n  resource", "  resource")(policies),
-            &["~ zvh, regel zvh-wgs (gewijzigd): justitieel_kader, basisvoorwaarden, risicoanalyse\n"],
+            &[
+                "~ regel zvh-wgs (gewijzigd) voor zvh, zvh-deelnemer: justitieel_kader, basisvoorwaarden, risicoanalyse\n",
+            ],
         ),
         (
             |policies| {
                 edited("detentie.cedar", "principal == Rol::\"reclassering\"", "principal == Rol::\"om\"")(policies)
             },
-            &["+ om, regel bekende-client (nieuw): identificatie", "- reclassering, regel bekende-client (vervallen)"],
+            &[
+                "+ regel bekende-client (nieuw) voor om: identificatie",
+                "- regel bekende-client (vervallen) voor reclassering",
+            ],
         ),
         (
             |policies| edited("toestemming.cedar", "@status(\"bevestigd\")", "@status(\"te bevestigen\")")(policies),
@@ -269,7 +274,7 @@ fn what_one_allows_and_the_other_does_not_is_told() {
         ),
         (
             |policies| edited("verboden.cedar", "resource == Categorie::\"bsn\"", "resource")(policies),
-            &["+ iedere andere rol, regel bsn-alleen-bij-wet (nieuw): identificatie, persoonsnummers, adres"],
+            &["iedere andere rol: identificatie, persoonsnummers, adres"],
         ),
     ];
     for (edit, expected) in table {
