@@ -6,6 +6,7 @@ mod load;
 pub mod sources;
 
 use crate::party::Role;
+use crate::record;
 use crate::translation::Mapping;
 use crate::translation::rules::{Rules, Tables};
 use crate::validation::schema::Schema;
@@ -49,6 +50,7 @@ pub struct MessageType {
     pub request: Request,
     pub conditions: Vec<Condition>,
     pub recipients: Vec<RecipientRule>,
+    pub record: Option<RecordRule>,
     pub answer: Option<Answer>,
     pub out: Vec<OutMapping>,
 }
@@ -103,6 +105,13 @@ pub enum Test {
     InTable(String),
     AtLeast(i64),
     WithinMonths(i32),
+}
+
+/// A message that goes to nobody: what stands at one place of it becomes a fact.
+#[derive(Debug)]
+pub struct RecordRule {
+    pub kind: record::Kind,
+    pub at: Pointer,
 }
 
 #[derive(Debug)]

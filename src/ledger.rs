@@ -9,6 +9,7 @@ mod memory;
 mod model;
 mod progress;
 mod read;
+mod records;
 mod rows;
 mod save;
 mod stored;
@@ -16,13 +17,16 @@ mod work;
 mod writer;
 
 pub use model::*;
+pub use records::Mark;
 
 use crate::outcome::{Outcome, Reason};
 use crate::receipt::{Decision, SignedReceipt};
+use crate::record::{Record, Subject};
 use command::{Accept, Change, Command, Reply, Settlement};
 use file::File;
 use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
+use records::Book;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection};
@@ -33,6 +37,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+use work::Action;
 use writer::Writer;
 
 /// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
@@ -44,6 +49,7 @@ pub struct Ledger {
     commands: mpsc::Sender<Command>,
     readers: SqlitePool,
     writable: Arc<AtomicBool>,
+    book: Arc<Book>,
 }
 
 impl Ledger {
@@ -56,7 +62,8 @@ impl Ledger {
         file.prepare().await?;
         let mut connection = file.writer().await.map_err(unavailable)?;
         batch::release(&mut connection, micros(Timestamp::now())).await.map_err(unavailable)?;
-        Ledger::start(file, connection, max_batch, quiet)
+        let book = Book::load(&mut connection).await.map_err(unavailable)?;
+        Ledger::start(file, connection, book, max_batch, quiet)
     }
 
     /// For an operator's command: the gateway may be running on the same file, and keeps what it holds.
@@ -64,12 +71,13 @@ impl Ledger {
         let file = File::at(path);
         file.check().await?;
         let connection = file.writer().await.map_err(unavailable)?;
-        Ledger::start(file, connection, NonZeroUsize::MIN, QUIET)
+        Ledger::start(file, connection, Book::default(), NonZeroUsize::MIN, QUIET)
     }
 
     fn start(
         file: File,
         connection: SqliteConnection,
+        book: Book,
         max_batch: NonZeroUsize,
         quiet: Duration,
     ) -> Result<Ledger, Error> {
@@ -84,7 +92,7 @@ impl Ledger {
             tracing::error!(%error, "the ledger cannot be started");
             Error::Unavailable
         })?;
-        Ok(Ledger { commands: sender, readers, writable })
+        Ok(Ledger { commands: sender, readers, writable, book: Arc::new(book) })
     }
 
     /// As far as the last write tells.
@@ -94,7 +102,26 @@ impl Ledger {
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
         let accept = Box::new(Accept::new(message));
-        self.ask(|reply| Command::Accept(accept, reply)).await
+        let (subject, is_record) = (accept.message.subject, accept.message.record.is_some());
+        accept.message.record.iter().for_each(|record| self.book.begin(subject, record));
+        let accepted = self.ask(|reply| Command::Accept(accept, reply)).await;
+        if is_record {
+            self.book.end(subject);
+        }
+        accepted
+    }
+
+    /// To be taken before the records are read.
+    pub fn mark(&self, subject: Subject) -> Mark {
+        self.book.mark(subject)
+    }
+
+    /// What is on record about a person, in the order in which it came, and every withdrawal of these consents.
+    pub async fn records(&self, subject: Subject, consents: &[String]) -> Result<Vec<Record>, Error> {
+        if !self.book.may_know(subject, consents) {
+            return Ok(Vec::new());
+        }
+        records::about(&mut *self.reader().await?, subject, consents).await.map_err(unavailable)
     }
 
     /// It went out. That weighs more than a newer message that came meanwhile.
@@ -139,8 +166,20 @@ impl Ledger {
         reason: Reason,
         again_at: Option<Timestamp>,
     ) -> Result<(), Error> {
+        self.wait_since(delivery, outcome, reason, again_at, None).await
+    }
+
+    /// The same, but taken up at once if a record came since it was decided.
+    pub async fn wait_since(
+        &self,
+        delivery: DeliveryKey,
+        outcome: Outcome,
+        reason: Reason,
+        again_at: Option<Timestamp>,
+        mark: Option<Mark>,
+    ) -> Result<(), Error> {
         let (reason, due_at) = (stored::json(&reason), again_at.map(micros));
-        self.change(delivery, Change::Wait { outcome, reason, due_at }, Timestamp::now()).await
+        self.change(delivery, Change::Wait { outcome, reason, due_at, mark }, Timestamp::now()).await
     }
 
     /// Decided anew: this is to be sent, by the caller, who holds it.
@@ -221,6 +260,13 @@ impl Ledger {
     /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
     pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
         self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned() }, now).await
+    }
+
+    /// Somebody looks into what is known of a person.
+    pub async fn note(&self, subject: Subject, who: &str, what: &'static str, why: &str) -> Result<(), Error> {
+        let (at, who, why) = (micros(Timestamp::now()), who.to_owned(), why.to_owned());
+        let action = Action { delivery: None, subject, at, who, what, why };
+        self.ask(|reply| Command::Note { action, reply }).await
     }
 
     /// Ends when all that was asked is done. Asking for more is answered with [`Error::Unavailable`].

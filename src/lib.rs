@@ -32,6 +32,7 @@ pub mod party;
 pub mod personal;
 pub mod policy;
 pub mod receipt;
+pub mod record;
 pub mod simulators;
 pub mod telemetry;
 pub mod tomlfile;

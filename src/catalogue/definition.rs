@@ -1,5 +1,6 @@
 //! What stands in `message.yaml` and `out.*.yaml`, word for word.
 
+use crate::record;
 use crate::translation::rules::RuleSpec;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,7 +26,10 @@ pub struct MessageSpec {
     pub request: Option<RequestSpec>,
     #[serde(default)]
     pub conditions: Vec<ConditionSpec>,
+    #[serde(default)]
     pub recipients: Vec<RecipientSpec>,
+    #[serde(default)]
+    pub record: Option<RecordSpec>,
     #[serde(default)]
     pub answer: Option<AnswerSpec>,
 }
@@ -151,6 +155,14 @@ pub enum Given {
 #[serde(rename_all = "snake_case")]
 pub enum When {
     Bekend,
+}
+
+/// Instead of recipients: what is kept of the message as a fact.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSpec {
+    pub kind: record::Kind,
+    pub at: String,
 }
 
 #[derive(Debug, Deserialize)]

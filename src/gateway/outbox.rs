@@ -7,7 +7,7 @@ use crate::core::Fate;
 use crate::delivery::amqp::Publication;
 use crate::delivery::{Class, Failure};
 use crate::directory::Endpoint;
-use crate::ledger::{DeliveryKey, Due, Head, Outgoing, Retry};
+use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -38,6 +38,8 @@ pub(super) struct Job {
     pub tried: bool,
     /// Out of the ledger, not straight from intake.
     pub again: bool,
+    /// How far the records had come when it was decided, where it rests on facts.
+    pub mark: Option<Mark>,
 }
 
 /// A CloudEvent that the gateway sends.
@@ -67,6 +69,11 @@ impl Gateway {
     }
 
     async fn attempt(self: &Arc<Self>, job: Job, address: &Address) -> Became {
+        // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
+        if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+            let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
+            return self.retry(job, Timestamp::now(), reason).await;
+        }
         let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
         let sent = self.send(&job, address).instrument(span).await;
@@ -158,8 +165,13 @@ impl Gateway {
             next = next.max(now + asked);
         }
         tracing::warn!(recipient = %job.recipient.0, error = %failure, %code, attempts, "a delivery failed; it is retried");
-        let reason = Reason::new(code, failure.to_string());
-        let retried = self.until_recorded(|| self.ledger.retry(job.delivery, attempts, next, reason.clone())).await;
+        self.retry(Job { attempts, ..job }, next, Reason::new(code, failure.to_string())).await
+    }
+
+    async fn retry(self: &Arc<Self>, job: Job, next: Timestamp, reason: Reason) -> Became {
+        let code = reason.code;
+        let write = || self.ledger.retry(job.delivery, job.attempts, next, reason.clone());
+        let retried = self.until_recorded(write).await;
         match retried {
             Some(Retry::Superseded) => {
                 self.settle_superseded().await;
@@ -299,8 +311,8 @@ impl Gateway {
         line: Option<&Line>,
     ) -> Option<Became> {
         let now = Timestamp::now();
-        let plan = match self.consider(raw, now, true).await {
-            super::Considered::Planned(plan) => plan,
+        let (plan, mark) = match self.consider(raw, now, true).await {
+            super::Considered::Planned(plan, mark) => (plan, mark),
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
                 return Some(self.park(due.delivery, reason).await);
@@ -315,12 +327,13 @@ impl Gateway {
             Fate::Deliver(outgoing, address) => {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
                 self.until_recorded(ready).await?;
-                let job = self.job(&due, recipient, outgoing, planned.decision);
+                let mark = mark.filter(|_| planned.volatile);
+                let job = Job { mark, ..self.job(&due, recipient, outgoing, planned.decision) };
                 Some(self.deliver(job, Some(address), line).await)
             }
             Fate::Wait(outcome, reason) => {
                 let again_at = self.again_at(outcome, due.attempts + 1, now);
-                let write = || self.ledger.wait(due.delivery, outcome, reason.clone(), again_at);
+                let write = || self.ledger.wait_since(due.delivery, outcome, reason.clone(), again_at, mark.clone());
                 let _ = self.until_recorded(write).await;
                 Some((outcome, Some(reason.code)))
             }
@@ -368,6 +381,7 @@ impl Gateway {
             attempts: due.attempts,
             tried: due.tried,
             again: true,
+            mark: None,
         }
     }
 

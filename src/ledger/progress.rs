@@ -145,6 +145,13 @@ impl Progress {
         self.end_or_flag(Outcome::Superseded, at);
     }
 
+    /// What it waits for may have come. Whoever holds it will hear of that otherwise.
+    pub fn wake(&mut self, at: i64) {
+        if !self.leased && matches!(self.outcome, Outcome::AwaitingAssessment | Outcome::Retrying) {
+            self.due_at = self.due_at.map(|due_at| due_at.min(at));
+        }
+    }
+
     pub fn replay(&mut self, at: i64) -> Result<(), Refused> {
         if self.outcome != Outcome::Parked {
             return Err(Refused::State);

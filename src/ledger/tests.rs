@@ -3,12 +3,14 @@ use crate::code::Code;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::MessageRef;
+use crate::record::Subject;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
 mod accepting;
 mod durable;
 mod operator;
+mod records;
 mod sending;
 mod series;
 
@@ -67,6 +69,9 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
         received_at: at(0),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         order: None,
+        subject: Subject::default(),
+        record: None,
+        mark: None,
         message_ref: MessageRef {
             r#type: None,
             source: None,

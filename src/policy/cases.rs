@@ -1,6 +1,6 @@
 //! Cases beside the policies: a table that a privacy officer reads and extends, run by `check`.
 
-use super::context::{Bron, Dossier, Ontvanger, Question, Verzoek};
+use super::context::{Bron, Dossier, Message, Ontvanger, Question, Verzoek};
 use super::decide::{assessments, forbidding};
 use super::engine::{Engine, Sheet};
 use crate::casetable::{self, Row};
@@ -28,6 +28,8 @@ struct Case {
     request: Verzoek,
     #[serde(default)]
     message_id: String,
+    #[serde(default)]
+    message_source: String,
     #[serde(default)]
     conditions: Vec<String>,
     now: Timestamp,
@@ -115,6 +117,7 @@ fn question(case: &Case) -> Question {
         Ontvanger { bsn_gerechtigd: case.to.bsn, wgs_soort: case.to.wgs.clone(), ..Ontvanger::default() };
     case.to.given.iter().for_each(|&given| ontvanger.give(given));
     let party = PartyId::new(case.to.party.as_str());
+    let message = Message { source: &case.message_source, id: &case.message_id };
     Question {
         role: Role::new(case.to.role.as_str()),
         bericht: Arc::from(case.message.as_str()),
@@ -123,7 +126,7 @@ fn question(case: &Case) -> Question {
         ontvanger,
         verzoek: case.request.clone(),
         feiten: case.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
-        dossier: Dossier::at(case.now, &case.facts, &party, &case.message_id, &case.request.doel),
+        dossier: Dossier::at(case.now, &case.facts, &party, message, &case.request.doel),
     }
 }
 

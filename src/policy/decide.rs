@@ -1,6 +1,6 @@
 //! One decision per recipient: granted, refused, waiting for a human judgement, or waiting for facts.
 
-use super::context::{Bron, Dossier, Question, Verzoek};
+use super::context::{Bron, Dossier, Message, Question, Verzoek};
 use super::engine::{Engine, PolicyRef, Sheet};
 use super::recipients::{self, Recipient};
 use super::{Address, Grant, address};
@@ -130,9 +130,10 @@ impl Asker<'_> {
 
     fn question(&self, recipient: &Recipient, facts: Option<&Facts>) -> Question {
         let verzoek = verzoek(self.valid);
-        let dossier = facts.map_or_else(Dossier::default, |facts| {
-            Dossier::at(self.now, facts, &recipient.id, self.valid.envelope.id(), &verzoek.doel)
-        });
+        let identity = self.valid.envelope.identity();
+        let message = Message { source: &identity.source, id: &identity.id };
+        let dossier = facts
+            .map_or_else(Dossier::default, |facts| Dossier::at(self.now, facts, &recipient.id, message, &verzoek.doel));
         let bron = if self.valid.kind.answer.is_some() || self.valid.sender_role.as_str() == "reclassering" {
             Bron::Reclassering
         } else {
