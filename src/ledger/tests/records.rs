@@ -3,8 +3,6 @@
 use super::*;
 use crate::record::{Kind, Pseudonym, Record};
 
-const RECHECK: i64 = 3600;
-
 fn person(bsn: Option<u8>, skn: Option<u8>) -> Subject {
     let pseudonym = |number: u8| Pseudonym([number; 16]);
     Subject { bsn: bsn.map(pseudonym), skn: skn.map(pseudonym) }
@@ -31,8 +29,7 @@ async fn found(ledger: &Ledger, subject: Subject, consents: &[&str]) -> Vec<Stri
 
 /// Waits for a judgement about somebody until long after the test.
 fn undecided(id: &str, subject: Subject, outcome: Outcome) -> NewMessage {
-    let waits =
-        volatile(State::Waiting { outcome, reason: reason(Code::AssessmentNeeded), again_at: Some(at(RECHECK)) });
+    let waits = volatile(State::Waiting { outcome, reason: reason(Code::AssessmentNeeded), again_at: Some(later()) });
     NewMessage { subject, ..message(id, vec![waits]) }
 }
 
@@ -105,7 +102,7 @@ async fn a_record_that_came_while_it_was_decided_is_not_missed() {
     let subject = person(Some(1), None);
     let mark = ledger.mark(subject);
     let held = accept_one(ledger, undecided("held", subject, Outcome::AwaitingAssessment)).await;
-    assert_eq!(keys_due(ledger, at(RECHECK)).await, [held]);
+    assert_eq!(keys_due(ledger, later()).await, [held]);
     accept(ledger, recorded("record", subject, record(Kind::Beoordeling, "b"))).await;
     assert!(!mark.is_current());
 
