@@ -155,8 +155,20 @@ impl Ledger {
         next: Timestamp,
         reason: Reason,
     ) -> Result<Retry, Error> {
+        self.retry_tried(delivery, attempts, next, reason, true).await
+    }
+
+    /// The same, with whether this attempt or one before it may have reached the recipient.
+    pub async fn retry_tried(
+        &self,
+        delivery: DeliveryKey,
+        attempts: u32,
+        next: Timestamp,
+        reason: Reason,
+        tried: bool,
+    ) -> Result<Retry, Error> {
         let (next, reason, at) = (micros(next), stored::json(&reason), micros(Timestamp::now()));
-        self.ask(|reply| Command::Retry { delivery, attempts, next, reason, at, reply }).await
+        self.ask(|reply| Command::Retry { delivery, attempts, next, reason, tried, at, reply }).await
     }
 
     pub async fn wait(

@@ -42,6 +42,20 @@ pub(super) struct Job {
     pub mark: Option<Mark>,
 }
 
+/// A delivery that ends, and what its receipt must know of it.
+struct Ends<'a> {
+    delivery: DeliveryKey,
+    head: &'a Head,
+    recipient: &'a (PartyId, Role),
+    key: Uuid,
+}
+
+impl<'a> Ends<'a> {
+    fn of(due: &'a Due, recipient: &'a (PartyId, Role)) -> Ends<'a> {
+        Ends { delivery: due.delivery, head: &due.message, recipient, key: due.idempotency_key }
+    }
+}
+
 /// A CloudEvent that the gateway sends.
 pub(super) struct Event<'a> {
     pub id: Uuid,
@@ -72,7 +86,8 @@ impl Gateway {
         // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
         if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
             let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
-            return self.retry(job, Timestamp::now(), reason).await;
+            let tried = job.tried;
+            return self.retry(job, Timestamp::now(), reason, tried).await;
         }
         let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
@@ -165,12 +180,13 @@ impl Gateway {
             next = next.max(now + asked);
         }
         tracing::warn!(recipient = %job.recipient.0, error = %failure, %code, attempts, "a delivery failed; it is retried");
-        self.retry(Job { attempts, ..job }, next, Reason::new(code, failure.to_string())).await
+        let tried = job.tried || !failure.is_refusal();
+        self.retry(Job { attempts, ..job }, next, Reason::new(code, failure.to_string()), tried).await
     }
 
-    async fn retry(self: &Arc<Self>, job: Job, next: Timestamp, reason: Reason) -> Became {
+    async fn retry(self: &Arc<Self>, job: Job, next: Timestamp, reason: Reason, tried: bool) -> Became {
         let code = reason.code;
-        let write = || self.ledger.retry(job.delivery, job.attempts, next, reason.clone());
+        let write = || self.ledger.retry_tried(job.delivery, job.attempts, next, reason.clone(), tried);
         let retried = self.until_recorded(write).await;
         match retried {
             Some(Retry::Superseded) => {
@@ -191,28 +207,17 @@ impl Gateway {
     }
 
     async fn end_superseded(self: &Arc<Self>, job: &Job) -> Became {
-        let reason = Reason::superseded(job.tried);
-        let outcome = Outcome::Superseded;
-        let receipt = self.receipt(
-            &job.head,
-            Some(&job.recipient),
-            job.key,
-            outcome,
-            Some(reason.clone()),
-            job.decision.clone().undelivered(job.tried),
-            None,
-        );
-        self.finish(job.delivery, outcome, reason, receipt).await
+        let of = Ends { delivery: job.delivery, head: &job.head, recipient: &job.recipient, key: job.key };
+        let decision = job.decision.clone().undelivered(job.tried);
+        self.end(of, Outcome::Superseded, Reason::superseded(job.tried), decision).await
     }
 
-    async fn finish(
-        self: &Arc<Self>,
-        delivery: DeliveryKey,
-        outcome: Outcome,
-        reason: Reason,
-        receipt: crate::receipt::SignedReceipt,
-    ) -> Became {
+    /// It is over without having been delivered.
+    async fn end(self: &Arc<Self>, of: Ends<'_>, outcome: Outcome, reason: Reason, decision: Decision) -> Became {
+        let Ends { delivery, head, recipient, key } = of;
         let code = reason.code;
+        self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), code.as_str());
+        let receipt = self.receipt(head, Some(recipient), key, outcome, Some(reason.clone()), decision, None);
         let now = Timestamp::now();
         let write = || self.ledger.finish(delivery, outcome, reason.clone(), receipt.clone(), now);
         if let Some(receipt) = self.until_recorded(write).await {
@@ -338,8 +343,9 @@ impl Gateway {
                 Some((outcome, Some(reason.code)))
             }
             Fate::End(outcome, reason) => {
-                let decision = planned.decision.undelivered(due.tried);
-                Some(self.end(&due, &recipient, outcome, reason, decision).await)
+                // What an earlier attempt may have brought there is what was decided then.
+                let decision = if due.tried { due.decision.clone() } else { planned.decision };
+                Some(self.end(Ends::of(&due, &recipient), outcome, reason, decision.undelivered(due.tried)).await)
             }
         }
     }
@@ -353,21 +359,7 @@ impl Gateway {
         }
         let reason = Reason::new(Code::NoGround, "the facts say that it is no recipient of this message any more");
         let decision = due.decision.clone().undelivered(due.tried);
-        Some(self.end(&due, &recipient, Outcome::Refused, reason, decision).await)
-    }
-
-    async fn end(
-        self: &Arc<Self>,
-        due: &Due,
-        recipient: &(PartyId, Role),
-        outcome: Outcome,
-        reason: Reason,
-        decision: Decision,
-    ) -> Became {
-        self.metrics.outcome(due.message.kind.as_deref(), outcome.as_str(), reason.code.as_str());
-        let (head, key, because) = (&due.message, due.idempotency_key, Some(reason.clone()));
-        let receipt = self.receipt(head, Some(recipient), key, outcome, because, decision, None);
-        self.finish(due.delivery, outcome, reason, receipt).await
+        Some(self.end(Ends::of(&due, &recipient), Outcome::Refused, reason, decision).await)
     }
 
     fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {

@@ -15,7 +15,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Command {
     Accept(Box<Accept>, Reply<Accepted>),
     Settle { delivery: DeliveryKey, settlement: Settlement, at: i64, reply: Reply<DueReceipt> },
-    Retry { delivery: DeliveryKey, attempts: u32, next: i64, reason: String, at: i64, reply: Reply<Retry> },
+    Retry { delivery: DeliveryKey, attempts: u32, next: i64, reason: String, tried: bool, at: i64, reply: Reply<Retry> },
     Change { delivery: DeliveryKey, change: Change, at: i64, reply: Reply<()> },
     Note { action: Action, reply: Reply<()> },
     ClaimDue { now: i64, limit: usize, lease: i64, reply: Reply<Vec<Due>> },

@@ -106,10 +106,11 @@ impl Progress {
         Ok(())
     }
 
-    pub fn retry(&mut self, attempts: u32, next: i64, reason: String, at: i64) -> Result<Retry, Refused> {
+    pub fn retry(&mut self, attempts: u32, next: i64, reason: String, tried: bool, at: i64) -> Result<Retry, Refused> {
         if self.is_final() {
             return if self.receipted { Err(Refused::State) } else { Ok(Retry::Superseded) };
         }
+        self.tried = tried;
         if self.end_if_ending(at).is_err() {
             return Ok(Retry::Superseded);
         }

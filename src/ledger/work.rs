@@ -149,10 +149,10 @@ impl Work {
         Some(match command {
             Command::Accept(accept, reply) => self.accept(accept, reply),
             Command::Settle { delivery, settlement, at, reply } => self.settle(delivery.0, settlement, at, reply),
-            Command::Retry { delivery, attempts, next, reason, at, reply } => {
+            Command::Retry { delivery, attempts, next, reason, tried, at, reply } => {
                 let row = self.rows.get_mut(&delivery.0).ok_or(Error::NoSuchRow);
                 let retried: Result<Retry, Error> =
-                    row.and_then(|row| Ok(row.progress.retry(attempts, next, reason, at)?));
+                    row.and_then(|row| Ok(row.progress.retry(attempts, next, reason, tried, at)?));
                 Answer::known(reply, retried)
             }
             Command::Change { delivery, change, at, reply } => {

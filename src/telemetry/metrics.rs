@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Labels are names out of our own files, never out of a message.
 
 use crate::ledger::Waiting;
+use crate::outcome::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -96,10 +97,12 @@ impl Metrics {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Outcomes that nobody waits in any more go back to zero.
+    /// Outcomes that nobody waits in are there as well, as zero: an alarm must see that there is nothing.
     pub fn waiting(&self, all: &[Waiting], now: Timestamp) {
-        self.0.waiting.reset();
-        self.0.oldest.reset();
+        for outcome in Outcome::ALL.iter().filter(|outcome| !outcome.is_final()) {
+            self.0.waiting.with_label_values(&[outcome.as_str()]).set(0);
+            self.0.oldest.with_label_values(&[outcome.as_str()]).set(0);
+        }
         for waiting in all {
             let outcome = waiting.outcome.as_str();
             self.0.waiting.with_label_values(&[outcome]).set(waiting.count);
