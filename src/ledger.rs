@@ -3,6 +3,7 @@
 
 mod batch;
 mod command;
+mod disclosed;
 mod file;
 mod load;
 mod memory;
@@ -272,6 +273,11 @@ impl Ledger {
     /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
     pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
         self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned() }, now).await
+    }
+
+    /// What went to whom of a person's data, or may have gone, the oldest first.
+    pub async fn disclosed(&self, subject: Subject, since: Timestamp) -> Result<Vec<Disclosed>, Error> {
+        disclosed::about(&mut *self.reader().await?, subject, micros(since)).await.map_err(unavailable)
     }
 
     /// Somebody looks into what is known of a person.

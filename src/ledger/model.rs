@@ -161,6 +161,24 @@ pub enum Retry {
     Superseded,
 }
 
+/// What a recipient got of a person's data, or may have got.
+#[derive(Clone, Debug)]
+pub struct Disclosed {
+    pub delivery: DeliveryKey,
+    pub kind: Option<String>,
+    pub sender: PartyId,
+    pub recipient: PartyId,
+    pub role: Role,
+    /// When it went out; where that is not certain, when it was last known to be trying.
+    pub at: Timestamp,
+    /// The recipient said so. Otherwise an attempt of which nothing was heard may have reached it.
+    pub certain: bool,
+    /// Found under a number that was not asked for, but stands in a message beside the one that was.
+    pub linked: bool,
+    pub decision: Decision,
+    pub receipt_id: Option<Uuid>,
+}
+
 /// What waits, per outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {

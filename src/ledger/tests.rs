@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 mod accepting;
+mod disclosed;
 mod durable;
 mod operator;
 mod records;
