@@ -2,6 +2,7 @@
 
 mod notifications;
 mod order;
+mod records;
 mod repetition;
 mod requests;
 
