@@ -98,6 +98,8 @@ pub struct FilesArgs {
 pub mod exit {
     pub const OK: u8 = 0;
     pub const FAILED: u8 = 1;
+    /// As clap ends where it finds so itself.
+    pub const USAGE: u8 = 2;
     /// `EX_USAGE` of sysexits.h, as for a configuration that does not load.
     pub const CONFIG: u8 = 64;
     /// `EX_DATAERR`.

@@ -141,6 +141,7 @@ const RELEASE_JSON: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1
 const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml";
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+const CONSENT: &str = "mappings/toestemming.vastgelegd.v1/message.yaml";
 
 #[rustfmt::skip]
 const POLICIES: &[Broken] = &[
@@ -236,6 +237,16 @@ const MAPPINGS: &[Broken] = &[
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/organisatie`"),
     broken(MEETING, "{from: /overleg/kenmerk, to: /kenmerk}", "{from: /persoon/skn, to: /kenmerk}",
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml: KP-7004 answer/carry: only bookkeeping"),
+    broken(CONSENT, "record: {kind: toestemming, at: /toestemming}", "",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : give `recipients`, or `record`"),
+    broken(CONSENT, "at: /toestemming}", "at: /persoon}",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : `record` holds `/persoon/bsn`, which is not"),
+    broken(CONSENT, "kind: toestemming,", "kind: volmacht,",
+        "mappings/toestemming.vastgelegd.v1/message.yaml:~: KP-7004 : "),
+    broken(CONSENT, "record:", "recipients: [{role: om, party: om}]\nrecord:",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` goes to nobody"),
+    broken(CONSENT, "record:", "order: {key: [/persoon/skn]}\nrecord:",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` is neither sent nor answered"),
     broken("mappings/codes/geslacht.csv", "V,vrouw,,,V", "M,vrouw,,,V",
         "mappings/codes/geslacht.csv: KP-7004 codes/geslacht.csv line 3: this code occurs twice"),
 ];

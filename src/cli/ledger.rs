@@ -30,7 +30,7 @@ pub struct Subject {
     #[arg(value_enum)]
     number: Number,
     /// The file that holds it; `-` reads standard input
-    #[arg(default_value = "-", value_parser = not_a_number)]
+    #[arg(default_value = "-")]
     file: PathBuf,
     /// How far back
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(i64).range(1..=50))]
@@ -57,12 +57,12 @@ enum Number {
     Skn,
 }
 
-fn not_a_number(file: &str) -> Result<PathBuf, &'static str> {
-    let digits = !file.is_empty() && file.bytes().all(|b| b.is_ascii_digit());
-    if digits { Err("name the file that holds the number, not the number itself") } else { Ok(file.into()) }
-}
-
 pub fn run(Command::Subject(args): Command) -> u8 {
+    if args.file.to_string_lossy().bytes().all(|b| b.is_ascii_digit()) {
+        // Others may have read it by now; at least nobody gets into the habit.
+        eprintln!("name the file that holds the number, not the number itself");
+        return exit::USAGE;
+    }
     let loaded = args.config.read().and_then(|config| Ok((check::read_configured(&config)?.1, config)));
     let (pipeline, config) = match loaded {
         Ok(loaded) => loaded,

@@ -9,9 +9,11 @@ use crate::catalogue::{Finding, Sources};
 use crate::category::{Category, CategorySet};
 use crate::facts::Facts;
 use crate::party::{PartyId, Role};
+use crate::record::{self, Record};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 #[derive(Deserialize)]
@@ -35,6 +37,9 @@ struct Case {
     now: Timestamp,
     #[serde(default)]
     facts: Facts,
+    /// What came by message, in that order: each `toestemming`, `intrekking` or `beoordeling`.
+    #[serde(default)]
+    records: Vec<HashMap<record::Kind, Value>>,
     expect: Expect,
 }
 
@@ -112,7 +117,13 @@ fn run_row(row: &Row, engine: &Engine, report: &mut Report) {
     }
 }
 
-fn question(case: &Case) -> Question {
+fn facts(case: &Case) -> Result<Facts, String> {
+    let records = case.records.iter().flatten().map(|(kind, content)| Record::read(*kind, content, None));
+    let records = records.collect::<Result<Vec<_>, _>>().map_err(|_| "a record that is none".to_owned())?;
+    case.facts.clone().with(&records).map_err(|error| error.to_string())
+}
+
+fn question(case: &Case, facts: &Facts) -> Question {
     let mut ontvanger =
         Ontvanger { bsn_gerechtigd: case.to.bsn, wgs_soort: case.to.wgs.clone(), ..Ontvanger::default() };
     case.to.given.iter().for_each(|&given| ontvanger.give(given));
@@ -126,7 +137,7 @@ fn question(case: &Case) -> Question {
         ontvanger,
         verzoek: case.request.clone(),
         feiten: case.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
-        dossier: Dossier::at(case.now, &case.facts, &party, message, &case.request.doel),
+        dossier: Dossier::at(case.now, facts, &party, message, &case.request.doel),
     }
 }
 
@@ -135,7 +146,7 @@ fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
     if !engine.policies().any(|policy| policy.id == case.policy) {
         return Err(format!("there is no policy `{}`", case.policy));
     }
-    let question = question(case);
+    let question = question(case, &facts(case)?);
     let sheet = engine.evaluate(&question);
     if sheet.failed {
         return Err("the policy could not be evaluated".to_owned());

@@ -118,3 +118,27 @@ impl Metrics {
         String::from_utf8(out).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_can_wait_has_a_count_and_an_age_also_where_nothing_waits() {
+        let metrics = Metrics::new(Vec::new()).unwrap();
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let oldest = now - SignedDuration::from_mins(90);
+        metrics.waiting(&[Waiting { outcome: Outcome::AwaitingAssessment, count: 3, oldest }], now);
+        let says = |line: &str| assert!(metrics.render().lines().any(|l| l == line), "{line} in\n{}", metrics.render());
+        for outcome in ["held", "retrying", "parked"] {
+            says(&format!("ketenpoort_waiting{{outcome=\"{outcome}\"}} 0"));
+            says(&format!("ketenpoort_waiting_oldest_seconds{{outcome=\"{outcome}\"}} 0"));
+        }
+        says("ketenpoort_waiting{outcome=\"awaiting_assessment\"} 3");
+        says("ketenpoort_waiting_oldest_seconds{outcome=\"awaiting_assessment\"} 5400");
+
+        metrics.waiting(&[], now);
+        says("ketenpoort_waiting{outcome=\"awaiting_assessment\"} 0");
+        says("ketenpoort_waiting_oldest_seconds{outcome=\"awaiting_assessment\"} 0");
+    }
+}
