@@ -1,5 +1,6 @@
 //! What went to whom of one person's data. Looks through every message, as this is asked a few times a year and an
-//! index on pseudonyms would be paid for by every message: MEASURED
+//! index on pseudonyms would be paid for by every message. A million of them take 1.6 s in a build without
+//! optimisation: `cargo test --lib a_million_messages -- --ignored --nocapture`.
 
 use super::records::read_subject;
 use super::stored::{Columns, Result};
