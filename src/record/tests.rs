@@ -47,6 +47,9 @@ fn permitted(facts: &Facts) -> Vec<String> {
     facts.toestemmingen.iter().filter(counts).flat_map(|c| &c.categorieen).map(ToString::to_string).collect()
 }
 
+/// What IRIS says, what came by message, and what is permitted then.
+type Row = (&'static str, Vec<Value>, Vec<Record>, &'static [&'static str]);
+
 #[test]
 fn of_consents_and_withdrawals_in_whatever_order() {
     let until = |day: &str| {
@@ -56,7 +59,7 @@ fn of_consents_and_withdrawals_in_whatever_order() {
     };
     let both = consent(&["zorg", "kind"]);
     let none: &[Value] = &[];
-    let table: [(&str, Vec<Value>, Vec<Record>, &[&str]); 16] = [
+    let table: [Row; 16] = [
         ("nothing on record", vec![both.clone()], vec![], &["zorg", "kind"]),
         ("by message", none.to_vec(), vec![given(&["zorg"])], &["zorg"]),
         ("twice is once", none.to_vec(), vec![given(&["zorg"]), given(&["zorg"])], &["zorg"]),

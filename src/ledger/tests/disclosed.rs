@@ -4,7 +4,7 @@ use super::*;
 use crate::category::Category;
 use crate::receipt::keys::Signer;
 use crate::receipt::{Receipt, Shared};
-use crate::record::Pseudonym;
+use crate::record::{Kind, Pseudonym, Record};
 
 fn person(bsn: Option<u8>, skn: Option<u8>) -> Subject {
     let pseudonym = |number: u8| Pseudonym([number; 16]);
@@ -65,12 +65,12 @@ async fn what_arrived_and_what_may_have_arrived_and_nothing_else() {
     ledger.retry(unheard, 1, later(), reason(Code::DeliveryFailed)).await.unwrap();
     let parked = accept_one(ledger, about("parked", subject, Category::Kind)).await;
     ledger.wait(parked, Outcome::Parked, reason(Code::AttemptsExhausted), None).await.unwrap();
-    let refused = accept_one(ledger, about("refused by the recipient", subject, Category::Titel)).await;
-    ledger.retry_tried(refused, 1, later(), reason(Code::DeliveryFailed), false).await.unwrap();
+    let untaken = accept_one(ledger, about("refused by the recipient", subject, Category::Titel)).await;
+    ledger.retry_tried(untaken, 1, later(), reason(Code::DeliveryFailed), false).await.unwrap();
     let ended = accept_one(ledger, about("given up", subject, Category::Vonnis)).await;
     let receipt = signed(Outcome::Refused, shared(Category::Vonnis));
     ledger.finish(ended, Outcome::Refused, reason(Code::NoGround), receipt, later()).await.unwrap();
-    accept(ledger, NewMessage { subject, ..message("refused by policy", vec![super::refused()]) }).await;
+    accept(ledger, NewMessage { subject, ..message("refused by policy", vec![refused()]) }).await;
     accept(ledger, NewMessage { subject, ..message("waits", vec![waiting(Outcome::Held, None)]) }).await;
     delivered(ledger, "somebody else", person(Some(2), Some(3)), Category::Detentie, 1).await;
 
@@ -138,15 +138,9 @@ async fn a_million_messages() {
     }
     for id in ["a", "b", "c"] {
         let content = "{}".to_owned();
-        let record = crate::record::Record {
-            kind: crate::record::Kind::Toestemming,
-            id: id.to_owned(),
-            sequence: None,
-            content,
-        };
+        let record = Record { kind: Kind::Toestemming, id: id.to_owned(), sequence: None, content };
         let begun = std::time::Instant::now();
-        accept(&house.ledger, NewMessage { subject, record: Some(record), ..message(id, vec![super::refused()]) })
-            .await;
+        accept(&house.ledger, NewMessage { subject, record: Some(record), ..message(id, vec![refused()]) }).await;
         println!("a record: {:?}", begun.elapsed());
     }
 }
