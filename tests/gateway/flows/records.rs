@@ -7,10 +7,12 @@ use axum::http::StatusCode;
 use ketenpoort::code::Code;
 use ketenpoort::demo::partner::Event;
 use ketenpoort::outcome::Outcome;
+use ketenpoort::simulators::iris;
 use ketenpoort::simulators::recipient::Behaviour;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
+use std::time::Duration;
 
 const ANSWER: &str = "nl.ketenpoort.re-integratie.informatie-verstrekt.v1";
 const BINARY: &str = env!("CARGO_BIN_EXE_ketenpoort");
@@ -91,6 +93,32 @@ fn a_consent_by_message_counts_until_it_is_withdrawn_by_message() {
         for refused in [second, third] {
             assert_eq!(scene.recipients_of(&refused.id), [""; 0]);
         }
+    });
+}
+
+/// The answer is decided on, and its data still on the way, when the consent is withdrawn.
+#[test]
+fn once_a_withdrawal_is_acknowledged_nothing_goes_out_that_was_decided_without_it() {
+    run(async {
+        let scene = Scene::start("overtaken", "iris.timeout = \"1m\"\n").await;
+        let person = Person::new();
+        scene.world.iris.know(person.on_file(json!({ "bekend": true }), case_file()));
+        put_on_record(&scene, CONSENT, consent(&person, "T-81", "gemeente:0606")).await;
+        scene.world.iris.behave(iris::Behaviour::Slow { millis: 4000 }.times(2));
+        let overtaken = request(&person.request("0606", "wmo", "toezicht"));
+        scene.send("gemeente:0606", &overtaken).await;
+        let asked = async {
+            while scene.world.iris.asked_in(trace_id(&overtaken)).is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        scene.in_time("the question for the data", asked).await;
+        let withdrawn = json!({ "toestemming": "T-81", "ingetrokken_op": "2026-01-06" });
+        put_on_record(&scene, WITHDRAWAL, json!({ "persoon": { "bsn": person.bsn }, "intrekking": withdrawn })).await;
+        let receipt = scene.receipt("gemeente:0606", &overtaken.id, "gemeente:0606").await;
+        assert_eq!((receipt.outcome, receipt.forwarded_digest), (Outcome::Refused, None));
+        assert_eq!(receipt.decision.shared.len(), 0, "and nothing can have reached it");
+        assert_eq!(scene.recipients_of(&overtaken.id), [""; 0]);
     });
 }
 
