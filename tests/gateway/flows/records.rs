@@ -86,7 +86,12 @@ fn a_consent_by_message_counts_until_it_is_withdrawn_by_message() {
         let third = request(&person.request("0597", "wmo", "toezicht"));
         scene.send("gemeente:0597", &third).await;
         assert_eq!(scene.receipt("gemeente:0597", &third.id, "gemeente:0597").await.outcome, Outcome::Refused);
-        put_on_record(scene, CONSENT, consent(&person, "T-72", "gemeente:0597")).await;
+        let given = put_on_record(scene, CONSENT, consent(&person, "T-72", "gemeente:0597")).await;
+        // A rejected message puts nothing on record.
+        let withdrawal = withdrawal.to_string().replace("T-71", "T-72");
+        scene.send("reclassering", &Event { id: given.id.clone(), ..event(WITHDRAWAL, withdrawal) }).await;
+        let outcomes = scene.receipts("reclassering", &given.id, 2).await;
+        assert!(outcomes.iter().any(|proof| proof.receipt.outcome == Outcome::Rejected));
         let fourth = request(&person.request("0597", "wmo", "toezicht"));
         scene.send("gemeente:0597", &fourth).await;
         delivered(scene, "gemeente:0597", &fourth, "gemeente:0597", ANSWER).await;
