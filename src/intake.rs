@@ -1,5 +1,6 @@
 //! Intake: consumers on the partners' queues. Takes bytes off the broker and believes nothing about them.
 
+mod acks;
 mod consumer;
 mod message;
 
@@ -8,8 +9,8 @@ use crate::directory::Directory;
 use crate::envelope::RawMessage;
 use crate::party::PartyId;
 use crate::topology;
+use acks::Acks;
 use consumer::Consumer;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Channel, Connection};
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -34,33 +35,30 @@ pub struct Inbound {
 /// Ends the broker's responsibility for one message, once. Does nothing if the connection is gone: the broker then
 /// gives the message again, and the ledger recognises it.
 #[derive(Debug)]
-pub struct Acker(Option<lapin::Acker>);
+pub struct Acker {
+    acks: Arc<Acks>,
+    delivery: Option<(u64, lapin::Acker)>,
+}
 
 impl Acker {
     /// It is safe with us.
     pub async fn ack(mut self) {
-        if let Some(acker) = self.0.take() {
-            settled(acker.ack(BasicAckOptions::default()).await);
+        if let Some((tag, acker)) = self.delivery.take() {
+            self.acks.ack(tag, acker).await;
         }
     }
 
     /// It is not: the broker gives it again. Only when stopping or when nothing could be recorded.
     pub async fn release(mut self) {
-        if let Some(acker) = self.0.take() {
-            settled(acker.nack(BasicNackOptions { requeue: true, multiple: false }).await);
+        if let Some((tag, acker)) = self.delivery.take() {
+            self.acks.release(tag, acker).await;
         }
-    }
-}
-
-fn settled(answer: lapin::Result<bool>) {
-    if !matches!(answer, Ok(true)) {
-        tracing::debug!("the channel of a message is gone: the broker gives it again");
     }
 }
 
 impl Drop for Acker {
     fn drop(&mut self) {
-        if self.0.is_some() {
+        if self.delivery.is_some() {
             tracing::debug!("a message was dropped: the broker gives it again when the connection ends");
         }
     }

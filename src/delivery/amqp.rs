@@ -33,7 +33,7 @@ pub struct Publication {
     /// Same on every attempt.
     pub message_id: String,
     /// CloudEvents context attributes without prefix.
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(&'static str, String)>,
     pub traceparent: Option<String>,
 }
 
@@ -138,7 +138,7 @@ impl Shared {
 
 fn properties(publication: &Publication) -> BasicProperties {
     let attribute =
-        |name: &str| publication.attributes.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        |name: &str| publication.attributes.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str());
     let mut headers = FieldTable::default();
     let mut header = |name: String, value: &str| {
         if let Ok(name) = ShortString::try_new(name) {
@@ -147,7 +147,7 @@ fn properties(publication: &Publication) -> BasicProperties {
     };
     for (name, value) in &publication.attributes {
         // In binary mode this one is the content type of the message itself.
-        if name != "datacontenttype" {
+        if *name != "datacontenttype" {
             header(format!("cloudEvents_{name}"), value);
         }
     }

@@ -57,10 +57,10 @@ fn in_binary_mode(mut request: RequestBuilder, publication: Publication) -> Requ
 }
 
 fn in_structured_mode(request: RequestBuilder, publication: &Publication) -> RequestBuilder {
-    let content_type = ("datacontenttype".to_owned(), publication.content_type.clone());
+    let content_type = ("datacontenttype", publication.content_type.clone());
     let attributes = publication.attributes.iter().chain([&content_type]);
     let mut event: BTreeMap<&str, Box<RawValue>> =
-        attributes.filter_map(|(name, value)| Some((name.as_str(), to_raw_value(value).ok()?))).collect();
+        attributes.filter_map(|(name, value)| Some((*name, to_raw_value(value).ok()?))).collect();
     event.extend(data(publication));
     // Fails only for maps whose keys are not text.
     let body = serde_json::to_vec(&event).unwrap_or_default();

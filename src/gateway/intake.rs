@@ -27,14 +27,14 @@ impl Gateway {
         while let Some(message) = inbound.recv().await {
             let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
             let gateway = self.clone();
-            self.tasks.spawn(async move { gateway.one(message, permit).await });
+            self.tasks.spawn(gateway.one(message, permit));
         }
     }
 
-    async fn one(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
+    fn one(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send {
         let span = crate::telemetry::message_span(&inbound.queue, &inbound.raw);
         self.metrics.received(inbound.raw.queue_of.as_ref().map_or("unknown", PartyId::as_str));
-        self.handle(inbound, permit).instrument(span).await;
+        self.handle(inbound, permit).instrument(span)
     }
 
     async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {

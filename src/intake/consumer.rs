@@ -1,6 +1,6 @@
 //! One queue: consumed, and taken up again whenever the broker ends that.
 
-use super::{Acker, Inbound, Queue, Shared, message};
+use super::{Acker, Acks, Inbound, Queue, Shared, message};
 use crate::broker;
 use crate::code::Code;
 use futures_util::StreamExt;
@@ -83,12 +83,13 @@ impl Consumer {
         if std::mem::take(failures) > 0 {
             tracing::info!(queue = name, "the queue is consumed again");
         }
-        self.pass_on(&mut consumer).await?;
+        let acks = Arc::new(Acks::default());
+        self.pass_on(&mut consumer, &acks).await?;
         let tag = consumer.tag();
         let giving_back = async {
             channel.basic_cancel(tag, BasicCancelOptions::default()).await?;
             while let Some(delivery) = consumer.next().await {
-                Acker(Some(delivery?.acker)).release().await;
+                self.inbound(delivery?, &acks).acker.release().await;
             }
             Ok::<_, lapin::Error>(())
         };
@@ -98,10 +99,10 @@ impl Consumer {
     }
 
     /// Hands messages over until we are to stop.
-    async fn pass_on(&self, consumer: &mut lapin::Consumer) -> Result<(), Ended> {
+    async fn pass_on(&self, consumer: &mut lapin::Consumer, acks: &Arc<Acks>) -> Result<(), Ended> {
         let cancelled = &self.shared.cancelled;
         while let Some(delivery) = cancelled.run_until_cancelled(consumer.next()).await {
-            let inbound = self.inbound(delivery.ok_or(Ended::ByBroker)??);
+            let inbound = self.inbound(delivery.ok_or(Ended::ByBroker)??, acks);
             // One place in line per queue that has something: nobody's flood keeps another from being served.
             match cancelled.run_until_cancelled(self.inbound.reserve()).await {
                 Some(Ok(place)) => place.send(inbound),
@@ -114,9 +115,10 @@ impl Consumer {
         Ok(())
     }
 
-    fn inbound(&self, delivery: Delivery) -> Inbound {
-        let Delivery { properties, data, acker, .. } = delivery;
+    fn inbound(&self, delivery: Delivery, acks: &Arc<Acks>) -> Inbound {
+        let Delivery { properties, data, acker, delivery_tag, .. } = delivery;
         let raw = message::raw(&properties, data, self.queue.party.clone(), self.shared.options.max_body);
-        Inbound { queue: self.queue.name.clone(), raw, acker: Acker(Some(acker)) }
+        let acker = Acker { acks: acks.clone(), delivery: Some((delivery_tag, acker)) };
+        Inbound { queue: self.queue.name.clone(), raw, acker }
     }
 }

@@ -150,9 +150,8 @@ impl Rule {
         if let (Some(each), Value::Array(items)) = (&self.each, found) {
             return self.each_item(each, items, today, used);
         }
-        let value = self
-            .through_steps(found.clone(), today)
-            .map_err(|code| vec![Problem::new(code, self.place(), code.hint())])?;
+        let value =
+            self.through_steps(found, today).map_err(|code| vec![Problem::new(code, self.place(), code.hint())])?;
         if let Some(category) = self.leaf.category {
             used.insert(category);
         }
@@ -177,19 +176,26 @@ impl Rule {
         Ok(Some(Value::Array(mapped)))
     }
 
-    fn through_steps(&self, value: Value, today: Date) -> Result<Value, Code> {
+    fn through_steps(&self, value: &Value, today: Date) -> Result<Value, Code> {
         if let Value::Array(items) = value {
-            let items: Result<Vec<_>, _> = items.into_iter().map(|v| self.through_steps(v, today)).collect();
+            let items: Result<Vec<_>, _> = items.iter().map(|v| self.through_steps(v, today)).collect();
             return items.map(Value::Array);
         }
-        self.steps.iter().try_fold(value, |value, step| match step {
+        let Some((first, rest)) = self.steps.split_first() else { return Ok(value.clone()) };
+        rest.iter().try_fold(first.apply(value, today)?, |value, step| step.apply(&value, today))
+    }
+}
+
+impl Step {
+    fn apply(&self, value: &Value, today: Date) -> Result<Value, Code> {
+        match self {
             Step::Named(named) => named.apply(value),
             Step::Lookup { table, column } => {
                 let code = value.as_str().ok_or(Code::WrongType)?;
                 let found = table.value(code, column, today).ok_or(Code::UnknownCode)?;
                 Ok(Value::String(found.to_owned()))
             }
-        })
+        }
     }
 }
 
@@ -284,9 +290,11 @@ fn put(out: &mut Map<String, Value>, to: &[String], value: Value) {
     };
     let mut here = out;
     for parent in parents {
-        let next = here.entry(parent.clone()).or_insert_with(|| Value::Object(Map::new()));
-        match next {
-            Value::Object(map) => here = map,
+        if !here.contains_key(parent) {
+            here.insert(parent.clone(), Value::Object(Map::new()));
+        }
+        match here.get_mut(parent) {
+            Some(Value::Object(map)) => here = map,
             _ => return,
         }
     }

@@ -35,8 +35,8 @@ steps! {
 }
 
 impl Named {
-    pub fn apply(self, value: Value) -> Result<Value, Code> {
-        let text = match (&value, self) {
+    pub fn apply(self, value: &Value) -> Result<Value, Code> {
+        let text = match (value, self) {
             (Value::String(text), _) => text.as_str(),
             (Value::Bool(yes), Named::ToBooleanJn) => {
                 return Ok(Value::String(if *yes { "J" } else { "N" }.to_owned()));
@@ -122,9 +122,9 @@ mod tests {
         ];
         for (step, input, expected) in table {
             let step = Named::parse(step).unwrap();
-            assert_eq!(&step.apply(Value::String((*input).to_owned())), expected, "{step:?} of {input}");
+            assert_eq!(&step.apply(&Value::String((*input).to_owned())), expected, "{step:?} of {input}");
         }
-        assert_eq!(Named::ToBooleanJn.apply(true.into()), Ok("J".into()));
-        assert_eq!(Named::ToText.apply(5.into()), Ok("5".into()));
+        assert_eq!(Named::ToBooleanJn.apply(&true.into()), Ok("J".into()));
+        assert_eq!(Named::ToText.apply(&5.into()), Ok("5".into()));
     }
 }

@@ -25,7 +25,7 @@ fn to(queue: &str, message_id: String, body: Vec<u8>) -> Publication {
         to: queue.to_owned(),
         body: Personal::new(body),
         content_type: "application/json".to_owned(),
-        attributes: vec![("id".to_owned(), message_id.clone()), ("type".to_owned(), "nl.ketenpoort.x.v1".to_owned())],
+        attributes: vec![("id", message_id.clone()), ("type", "nl.ketenpoort.x.v1".to_owned())],
         message_id,
         traceparent: None,
     }

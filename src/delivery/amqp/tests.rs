@@ -13,7 +13,7 @@ fn publication() -> Publication {
         body: Personal::new(b"{}".to_vec()),
         content_type: "application/json".to_owned(),
         message_id: "4d1c".to_owned(),
-        attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        attributes: attributes.map(|(name, value)| (name, value.to_owned())).to_vec(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
     }
 }
