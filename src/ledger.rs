@@ -103,13 +103,9 @@ impl Ledger {
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
         let accept = Box::new(Accept::new(message));
-        let (subject, is_record) = (accept.message.subject, accept.message.record.is_some());
-        accept.message.record.iter().for_each(|record| self.book.begin(subject, record));
-        let accepted = self.ask(|reply| Command::Accept(accept, reply)).await;
-        if is_record {
-            self.book.end(subject);
-        }
-        accepted
+        let record = accept.message.record.as_ref();
+        let _writing = record.map(|record| self.book.begin(accept.message.subject, record));
+        self.ask(|reply| Command::Accept(accept, reply)).await
     }
 
     /// To be taken before the records are read.

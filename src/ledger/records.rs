@@ -46,6 +46,22 @@ pub struct Mark {
     last: Option<u64>,
 }
 
+/// A record is being written. Dropped, it is written, or it is not going to be.
+pub(super) struct Writing<'a> {
+    book: &'a Book,
+    subject: Subject,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.book.write(|pages| {
+            for pseudonym in self.subject.pseudonyms() {
+                pages.persons.entry(pseudonym).and_modify(|page| page.coming = page.coming.saturating_sub(1));
+            }
+        });
+    }
+}
+
 impl Mark {
     /// Nothing came since. Asked before something is done on the ground of what was read.
     pub fn is_current(&self) -> bool {
@@ -70,8 +86,8 @@ impl Book {
         Mark { book: self.clone(), subject, last: self.last(subject) }
     }
 
-    /// A record is going to be written: from now on, what was read before is not current.
-    pub fn begin(&self, subject: Subject, record: &Record) {
+    /// From now on, what was read before is not current.
+    pub fn begin(&self, subject: Subject, record: &Record) -> Writing<'_> {
         self.write(|pages| {
             pages.came += 1;
             pages.note_withdrawal(record.kind.as_str(), &record.id);
@@ -80,15 +96,7 @@ impl Book {
                 (page.last, page.coming) = (pages.came, page.coming + 1);
             }
         });
-    }
-
-    /// It is written, or it is not going to be.
-    pub fn end(&self, subject: Subject) {
-        self.write(|pages| {
-            for pseudonym in subject.pseudonyms() {
-                pages.persons.entry(pseudonym).and_modify(|page| page.coming = page.coming.saturating_sub(1));
-            }
-        });
+        Writing { book: self, subject }
     }
 
     pub fn may_know(&self, subject: Subject, consents: &[String]) -> bool {

@@ -3,7 +3,7 @@ use crate::code::Code;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::MessageRef;
-use crate::record::Subject;
+use crate::record::{Pseudonym, Subject};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -84,6 +84,11 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
         raw: Personal::new(b"RAUW persoonsgegeven".to_vec()),
         deliveries,
     }
+}
+
+fn person(bsn: Option<u8>, skn: Option<u8>) -> Subject {
+    let pseudonym = |number: u8| Pseudonym([number; 16]);
+    Subject { bsn: bsn.map(pseudonym), skn: skn.map(pseudonym) }
 }
 
 fn in_series(id: &str, series: u8, sequence: i64, deliveries: Vec<NewDelivery>) -> NewMessage {

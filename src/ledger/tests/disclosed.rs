@@ -4,12 +4,7 @@ use super::*;
 use crate::category::Category;
 use crate::receipt::keys::Signer;
 use crate::receipt::{Receipt, Shared};
-use crate::record::{Kind, Pseudonym, Record};
-
-fn person(bsn: Option<u8>, skn: Option<u8>) -> Subject {
-    let pseudonym = |number: u8| Pseudonym([number; 16]);
-    Subject { bsn: bsn.map(pseudonym), skn: skn.map(pseudonym) }
-}
+use crate::record::{Kind, Record};
 
 fn shared(category: Category) -> Decision {
     let (policy, status) = ("18b-met-kader".to_owned(), "bevestigd".to_owned());

@@ -1,12 +1,7 @@
 //! Records: kept with the message that brought them, found by either number of a person, and what waits is woken.
 
 use super::*;
-use crate::record::{Kind, Pseudonym, Record};
-
-fn person(bsn: Option<u8>, skn: Option<u8>) -> Subject {
-    let pseudonym = |number: u8| Pseudonym([number; 16]);
-    Subject { bsn: bsn.map(pseudonym), skn: skn.map(pseudonym) }
-}
+use crate::record::{Kind, Record};
 
 fn record(kind: Kind, id: &str) -> Record {
     Record { kind, id: id.to_owned(), sequence: None, content: format!("{{\"id\":\"{id}\"}}") }
