@@ -3,8 +3,10 @@
 
 pub mod definition;
 mod load;
+mod route;
 pub mod sources;
 
+use crate::facts::SoortBeoordeling;
 use crate::party::Role;
 use crate::record;
 use crate::translation::Mapping;
@@ -15,6 +17,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use route::Order;
 pub use sources::{Finding, Sources};
 
 /// What the name of every type starts with.
@@ -49,8 +52,11 @@ pub struct MessageType {
     pub own_gemeente: Option<Pointer>,
     pub request: Request,
     pub conditions: Vec<Condition>,
+    pub hold: Option<Hold>,
     pub recipients: Vec<RecipientRule>,
     pub record: Option<RecordRule>,
+    /// Where there is one, it says which of the recipients it is.
+    pub route: Option<Route>,
     pub answer: Option<Answer>,
     pub out: Vec<OutMapping>,
 }
@@ -89,22 +95,43 @@ pub struct Request {
     pub grond: Option<Pointer>,
     pub doel: Option<Pointer>,
     pub uitzondering: Option<Pointer>,
+    pub claims: Vec<(String, Pointer)>,
 }
 
 #[derive(Debug)]
 pub struct Condition {
     pub name: Arc<str>,
     pub at: Pointer,
-    pub test: Test,
+    /// All of them must hold.
+    pub tests: Vec<Test>,
 }
 
+/// Of a list, that it holds for one of its values.
 #[derive(Debug)]
 pub enum Test {
     Exists,
     OneOf(Vec<Value>),
-    InTable(String),
+    /// In force on that day.
+    InTable(String, Day),
     AtLeast(i64),
     WithinMonths(i32),
+    NotBefore(Day),
+    NotAfter(Day),
+}
+
+#[derive(Debug)]
+pub enum Day {
+    Today,
+    At(Pointer),
+}
+
+/// Too early for a condition that holds from some day on.
+#[derive(Debug)]
+pub struct Hold {
+    pub condition: Arc<str>,
+    /// The date that the condition is about, and how many months before it the condition begins to hold.
+    pub at: Pointer,
+    pub months: i32,
 }
 
 /// A message that goes to nobody: what stands at one place of it becomes a fact.
@@ -120,6 +147,36 @@ pub struct RecipientRule {
     pub who: Who,
     pub given: Vec<Given>,
     pub when: Option<When>,
+    pub facts: bool,
+}
+
+impl RecipientRule {
+    pub fn needs_facts(&self) -> bool {
+        self.facts || self.when.is_some()
+    }
+}
+
+/// Its rows in the order in which they are asked.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub needs: Vec<Arc<str>>,
+    pub rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub name: String,
+    pub title: String,
+    pub when: Vec<Arc<str>>,
+    pub to: Destination,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// One of the recipients, by its role.
+    Recipient(Role),
+    /// A person must say which of the recipients it is.
+    Decision(SoortBeoordeling),
 }
 
 /// How a recipient is found. Whatever the message says, an address comes from the partner directory only.
@@ -129,6 +186,7 @@ pub enum Who {
     Party(String),
     Sender,
     Each { list: Pointer, oin: Pointer },
+    Oin(Pointer),
 }
 
 #[derive(Debug)]
@@ -163,11 +221,6 @@ impl MessageType {
             .find(|out| out.role.as_ref() == Some(role))
             .or_else(|| of_format().find(|out| out.role.is_none()))
             .map(|out| &out.mapping)
-    }
-
-    /// Does a decision about this message need what IRIS knows of the person?
-    pub fn needs_facts(&self) -> bool {
-        self.answer.is_some() || self.recipients.iter().any(|r| r.when == Some(When::Bekend))
     }
 
     /// The shape of what is forwarded: the answer where there is one, otherwise the message itself.

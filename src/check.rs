@@ -7,10 +7,13 @@ use crate::catalogue::{Finding, Sources};
 use crate::code::Code;
 use crate::core::Pipeline;
 use crate::envelope::RawMessage;
+use crate::matrix::Matrix;
+use crate::matrix::glossary::{self, Glossary};
 use crate::outcome::Problem;
 use crate::party::PartyId;
 use crate::personal::Personal;
-use crate::policy;
+use crate::policy::{self, coverage};
+use jiff::civil::Date;
 use std::collections::BTreeMap;
 
 /// How many cases held, what did not, and what no case exercises.
@@ -30,18 +33,46 @@ pub fn cases(sources: &Sources, pipeline: &Pipeline) -> Report {
     let ids: std::collections::BTreeSet<_> = pipeline.engine.policies().map(|policy| &policy.id).collect();
     let idle = ids.into_iter().filter(|id| !policies.decided.contains(*id));
     let unproven = pipeline.catalogue.types().filter(|kind| !messages.kinds.contains(&kind.kind));
+    let (not_shown, wrong) = not_shown(sources, pipeline, &policies);
+    let (no_words, unreadable) = match wordless(sources, pipeline) {
+        Ok(gaps) => (gaps, None),
+        Err(finding) => (Vec::new(), Some(finding)),
+    };
     let gaps = idle
         .map(|id| gap("policies".to_owned(), id, "add a case that sees this policy decide"))
+        .chain(not_shown)
+        .chain(no_words)
         .chain(unproven.map(|kind| {
             let folder = kind.kind.strip_prefix(crate::catalogue::TYPE_PREFIX).unwrap_or(&kind.kind);
             gap(format!("mappings/{folder}"), "", "add a case for this message type")
         }))
         .collect();
     Report {
-        passed: policies.passed + messages.passed,
-        findings: policies.findings.into_iter().chain(messages.findings).collect(),
+        passed: policies.questions.len() + messages.passed,
+        findings: policies.findings.into_iter().chain(messages.findings).chain(wrong).chain(unreadable).collect(),
         gaps,
     }
+}
+
+/// The conditions of rules that no case shows the difference of, and what is wrong with the list of those that none
+/// can.
+fn not_shown(sources: &Sources, pipeline: &Pipeline, cases: &policy::cases::Report) -> (Vec<Finding>, Vec<Finding>) {
+    let read = coverage::Exempt::read(sources).and_then(|exempt| Ok((exempt, pipeline.engine.rules()?)));
+    match read {
+        Ok((exempt, rules)) => coverage::check(&pipeline.engine, &rules, cases, &exempt),
+        Err(finding) => (Vec::new(), vec![finding]),
+    }
+}
+
+/// What a lawyer could read on the page of `matrix` only as Cedar has it.
+fn wordless(sources: &Sources, pipeline: &Pipeline) -> Result<Vec<Finding>, Finding> {
+    let glossary = Glossary::read(sources)?;
+    let matrix = Matrix::of(&pipeline.engine, &glossary, &[], Date::default())?;
+    let gap = |(rule, term): (&str, &str)| {
+        let hint = format!("add words for `{term}`");
+        Finding::new(format!("policies/{}", glossary::FILE), None, Problem::new(Code::NoWords, rule, hint))
+    };
+    Ok(matrix.unexplained(&glossary).into_iter().map(gap).collect())
 }
 
 /// A message as a party would send it in binary mode; what is not given gets a plain value.

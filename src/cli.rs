@@ -5,6 +5,7 @@ mod demo;
 mod explain;
 mod keys;
 mod ledger;
+mod matrix;
 mod parked;
 mod receipt;
 mod run;
@@ -29,7 +30,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0   well
-  1   it failed while running
+  1   it failed while running; of matrix --against, that the two policies differ
   2   the command line is wrong
   64  configuration, policies, mappings, schemas, partners or keys are wrong; nothing was connected
   65  the input is wrong: a message is rejected, a receipt does not verify, there is no such delivery or number
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Args),
     /// Show what would happen to one message, and why, without a broker
     Explain(explain::Args),
+    /// Write who may receive what on which ground, from the policy itself, to print and sign
+    Matrix(matrix::Args),
     /// Run a gateway among simulated partners, and see what becomes of messages
     Demo(demo::Args),
     /// Look at a receipt
@@ -111,6 +114,7 @@ pub fn main() -> u8 {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Matrix(args) => matrix::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Receipt(command) => receipt::run(command),
         Command::Parked(args) => parked::run(args),

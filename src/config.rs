@@ -3,13 +3,14 @@
 
 mod values;
 
-use crate::catalogue::Finding;
+use crate::catalogue::{Finding, Order};
 use crate::code::Code;
 use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -29,6 +30,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     pub pseudonym: Pseudonym,
     pub stop: Stop,
+    /// The order in which the rows of a route are asked, where it is another one than that of its file.
+    pub routing: Vec<Order>,
 }
 
 macro_rules! section {
@@ -184,6 +187,7 @@ impl Config {
             telemetry: loader.section(&mut document, "telemetry"),
             pseudonym: loader.section(&mut document, "pseudonym"),
             stop: loader.section(&mut document, "stop"),
+            routing: loader.routing(&mut document),
         };
         for (key, _) in &document {
             let hint = format!("there is no section `{}`", key.get_ref());
@@ -206,6 +210,19 @@ impl<'t> Loader<'t> {
         let key = document.keys().find(|key| key.get_ref() == name).cloned();
         let value: Option<Spanned<DeValue<'t>>> = key.and_then(|key| document.remove(&key));
         value.and_then(|value| self.reader.section(name, value)).unwrap_or_default()
+    }
+
+    /// `type = ["row", "row"]`: what the rows are called is checked where the message files are known.
+    fn routing(&mut self, document: &mut DeTable<'t>) -> Vec<Order> {
+        let lines: BTreeMap<String, u64> = document.get("routing").map_or_else(BTreeMap::new, |routing| {
+            let keys = routing.get_ref().as_table().into_iter().flatten();
+            keys.map(|(key, _)| (key.get_ref().to_string(), self.reader.line(key.span().start))).collect()
+        });
+        let orders: BTreeMap<String, Vec<String>> = self.section(document, "routing");
+        let file = self.reader.file().to_owned();
+        let order =
+            |(kind, rows): (String, _)| Order { line: lines.get(&kind).copied(), file: file.clone(), kind, rows };
+        orders.into_iter().map(order).collect()
     }
 
     /// What goes beyond one key: required values, paths, secrets, and values that must agree.

@@ -3,7 +3,7 @@
 
 mod fit;
 
-use crate::catalogue::{Catalogue, Finding, Sources};
+use crate::catalogue::{self, Catalogue, Finding, Sources};
 use crate::category::CategorySet;
 use crate::code::Code;
 use crate::directory::Directory;
@@ -70,8 +70,8 @@ pub struct Planned {
 #[derive(Debug)]
 pub enum Fate {
     Deliver(Outgoing, Address),
-    /// Waits, visibly, to be decided anew.
-    Wait(Outcome, Reason),
+    /// Waits, visibly, to be decided anew; at this moment, where it is known.
+    Wait(Outcome, Reason, Option<Timestamp>),
     End(Outcome, Reason),
 }
 
@@ -97,6 +97,12 @@ impl Pipeline {
         Ok(Pipeline { catalogue, engine, directory, limits, pseudonym_key })
     }
 
+    /// With the rows of routes in the order that a configuration sets. Before anything was decided.
+    pub fn with_routing(mut self, orders: &[catalogue::Order]) -> Result<Pipeline, Vec<Finding>> {
+        self.catalogue.reorder(orders)?;
+        Ok(self)
+    }
+
     pub fn mapping_version(&self) -> String {
         format!("{}-{}", self.catalogue.version, self.directory.version())
     }
@@ -107,6 +113,11 @@ impl Pipeline {
 
     pub fn validate(&self, envelope: Envelope, now: Timestamp) -> Result<Valid, Box<Rejection>> {
         validation::validate(envelope, &self.catalogue, &self.limits, now)
+    }
+
+    /// Does a decision about this message need what IRIS knows of the person?
+    pub fn needs_facts(&self, valid: &Valid, now: Timestamp) -> bool {
+        policy::needs_facts(valid, &self.directory, &self.catalogue, now)
     }
 
     pub fn decide(&self, valid: Valid, facts: Option<&Facts>, now: Timestamp) -> Decided {
@@ -197,11 +208,15 @@ impl Pipeline {
         let (fate, shared, format) = match (&decision.verdict, content) {
             (Verdict::Refused(reason), _) => (Fate::End(Outcome::Refused, reason.clone()), nothing, None),
             (Verdict::AwaitingAssessment(reason), _) => {
-                (Fate::Wait(Outcome::AwaitingAssessment, reason.clone()), nothing, None)
+                (Fate::Wait(Outcome::AwaitingAssessment, reason.clone(), None), nothing, None)
+            }
+            (Verdict::Held(until), _) => {
+                let reason = Reason::new(Code::Held, Code::Held.hint());
+                (Fate::Wait(Outcome::Held, reason, Some(*until)), nothing, None)
             }
             (Verdict::FactsMissing, _) | (Verdict::Granted(..), None) => {
                 let reason = Reason::new(Code::FactsUnavailable, Code::FactsUnavailable.hint());
-                (Fate::Wait(Outcome::Retrying, reason), nothing, None)
+                (Fate::Wait(Outcome::Retrying, reason, None), nothing, None)
             }
             (Verdict::Granted(grant, address), Some(content)) => {
                 self.granted(decision, grant, address.as_ref(), valid, content, today)
@@ -209,7 +224,7 @@ impl Pipeline {
         };
         let has_bsn = valid.kind().answer.is_none() && valid.person().bsn.is_some();
         Planned {
-            idempotency_key: derived_key(identity, Some((&decision.recipient, &decision.role))),
+            idempotency_key: derived_key(identity, Some((&decision.meant_for.0, &decision.meant_for.1))),
             recipient: decision.recipient.clone(),
             role: decision.role.clone(),
             decision: decision.record(shared, present, has_bsn),
@@ -233,7 +248,7 @@ impl Pipeline {
         let Some(mapping) = kind.mapping(&decision.role, &decision.format_name) else {
             let hint = format!("there is no mapping `{}` for this type", decision.format_name);
             let reason = Reason::new(Code::MappingFailed, hint);
-            return (Fate::Wait(Outcome::Parked, reason), nothing, None);
+            return (Fate::Wait(Outcome::Parked, reason, None), nothing, None);
         };
         let shape = &kind.forwarded().shape;
         let minimised = stage_span("minimisation").in_scope(|| minimisation::minimise(content, shape, grant));
@@ -243,7 +258,7 @@ impl Pipeline {
         match (translated, address) {
             (Err(problems), _) => {
                 let reason = Reason::new(Code::MappingFailed, Code::MappingFailed.hint()).with_problems(problems);
-                (Fate::Wait(Outcome::Parked, reason), nothing, format)
+                (Fate::Wait(Outcome::Parked, reason, None), nothing, format)
             }
             (Ok(translated), _) if translated.shared.is_empty() => {
                 let reason = Reason::new(Code::NothingToShare, Code::NothingToShare.hint());
@@ -251,7 +266,7 @@ impl Pipeline {
             }
             (Ok(_), None) => {
                 let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
-                (Fate::Wait(Outcome::Parked, reason), nothing, format)
+                (Fate::Wait(Outcome::Parked, reason, None), nothing, format)
             }
             (Ok(translated), Some(address)) => {
                 (Fate::Deliver(translated.outgoing, address.clone()), translated.shared, format)

@@ -190,6 +190,11 @@ impl World {
         self.process.take().ok_or(Error::NotRunning)?.stop().await
     }
 
+    /// As an operator who changed the files. When it is done stands in the log and in the metrics.
+    pub async fn reload_gateway(&self) -> Result<(), Error> {
+        self.process.as_ref().ok_or(Error::NotRunning)?.signal("HUP").await
+    }
+
     /// Of the gateway's process.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref()?.pid()

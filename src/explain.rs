@@ -28,6 +28,9 @@ pub struct Delivery {
     pub outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// When it is decided anew, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     #[serde(flatten)]
     pub decision: Decision,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,20 +70,22 @@ fn explained(plan: Plan) -> Explanation {
         .deliveries
         .into_iter()
         .map(|planned| {
-            let (outcome, reason, payload) = match planned.fate {
+            let (outcome, reason, until, payload) = match planned.fate {
                 Fate::Deliver(outgoing, _) => {
                     let body = outgoing.body.into_personal_data();
                     let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
                     let payload = serde_json::from_slice(&body).unwrap_or_else(|_| text());
-                    (Outcome::Delivered, None, Some(payload))
+                    (Outcome::Delivered, None, None, Some(payload))
                 }
-                Fate::Wait(outcome, reason) | Fate::End(outcome, reason) => (outcome, Some(reason), None),
+                Fate::Wait(outcome, reason, until) => (outcome, Some(reason), until, None),
+                Fate::End(outcome, reason) => (outcome, Some(reason), None, None),
             };
             Delivery {
                 recipient: planned.recipient,
                 role: planned.role,
                 outcome,
                 reason,
+                until,
                 decision: planned.decision,
                 format: planned.format,
                 payload,
@@ -107,6 +112,9 @@ impl Explanation {
             if let Some(reason) = &delivery.reason {
                 reason_lines(&mut out, reason, "     ");
             }
+            if let Some(until) = delivery.until {
+                let _ = writeln!(out, "     until {}", dutch_time(until));
+            }
             decision_lines(&mut out, &delivery.decision, "     ");
             if let (Some(format), Some(payload)) = (delivery.format, &delivery.payload) {
                 let text = match payload {
@@ -121,6 +129,12 @@ impl Explanation {
         }
         out
     }
+}
+
+/// To the minute, where the law counts its days.
+pub(crate) fn dutch_time(at: Timestamp) -> String {
+    let zoned = at.in_tz(crate::facts::TIME_ZONE);
+    zoned.map_or_else(|_| at.to_string(), |zoned| zoned.strftime("%Y-%m-%d %H:%M %Z").to_string())
 }
 
 pub(crate) fn decision_lines(out: &mut String, decision: &Decision, indent: &str) {

@@ -4,6 +4,7 @@
 pub mod iris;
 
 use crate::category::Category;
+use crate::party::Role;
 use crate::personal::Personal;
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,9 @@ pub struct Beoordeling {
     pub betreft_bron: Option<String>,
     #[serde(default)]
     pub categorieen: Vec<Category>,
+    /// Who indicates forensic care, where that is what was decided.
+    #[serde(default)]
+    pub indicatiesteller: Option<Role>,
     pub op: Moment,
     #[serde(default)]
     pub geldig_tot: Option<Moment>,
@@ -115,11 +119,28 @@ pub enum SoortBeoordeling {
     Artikel43Lid4,
     #[serde(rename = "vrije_tekst")]
     VrijeTekst,
+    #[serde(rename = "fz_afstemming")]
+    FzAfstemming,
+    #[serde(rename = "fz_mdo")]
+    FzMdo,
 }
 
 impl SoortBeoordeling {
     pub fn parse(name: &str) -> Option<SoortBeoordeling> {
         serde_json::from_value(name.into()).ok()
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SoortBeoordeling::ErnstigeBedreiging => "ernstige_bedreiging",
+            SoortBeoordeling::Kindermishandeling => "kindermishandeling",
+            SoortBeoordeling::RvdkBehoefte => "rvdk_behoefte",
+            SoortBeoordeling::WgsNoodzaak => "wgs_noodzaak",
+            SoortBeoordeling::Artikel43Lid4 => "43_4",
+            SoortBeoordeling::VrijeTekst => "vrije_tekst",
+            SoortBeoordeling::FzAfstemming => "fz_afstemming",
+            SoortBeoordeling::FzMdo => "fz_mdo",
+        }
     }
 }
 
@@ -140,6 +161,11 @@ pub fn dutch_day(at: Timestamp) -> Date {
         Ok(zoned) => zoned.date(),
         Err(_) => unreachable!("the time zone database is part of the binary"),
     }
+}
+
+/// The moment at which a Dutch day begins.
+pub fn start_of_dutch_day(day: Date) -> Option<Timestamp> {
+    day.in_tz(TIME_ZONE).ok().map(|zoned| zoned.timestamp())
 }
 
 impl Moment {

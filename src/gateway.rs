@@ -4,9 +4,11 @@
 mod intake;
 mod outbox;
 mod receipts;
+mod reload;
 mod series;
 mod start;
 
+pub use reload::Read;
 pub use start::{Error, Loaded, run};
 
 use crate::code::Code;
@@ -21,7 +23,7 @@ use crate::record::Subject;
 use crate::telemetry::metrics::Metrics;
 use jiff::Timestamp;
 use series::Series;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -31,7 +33,8 @@ use tracing::Instrument;
 
 /// What every task shares.
 pub(crate) struct Gateway {
-    pipeline: Arc<Pipeline>,
+    /// The set of rules of now; whoever works on a message keeps the one it began with.
+    pipeline: RwLock<Arc<Pipeline>>,
     ledger: Ledger,
     signer: Signer,
     issuer: String,
@@ -71,11 +74,14 @@ enum Considered {
 }
 
 impl Gateway {
+    fn pipeline(&self) -> Arc<Pipeline> {
+        self.pipeline.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The corridor, with the two questions to IRIS where a message needs them. Never fails: what cannot be
     /// known makes its recipients wait.
-    async fn consider(&self, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
+    async fn consider(&self, pipeline: &Pipeline, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
         use crate::telemetry::stage_span as stage;
-        let pipeline = &self.pipeline;
         let valid = stage("envelope")
             .in_scope(|| pipeline.open(raw))
             .and_then(|envelope| stage("validation").in_scope(|| pipeline.validate(envelope, now)));
@@ -84,14 +90,14 @@ impl Gateway {
             Err(rejection) => return Considered::Rejected(rejection),
         };
         let person = valid.person();
-        let needs_facts = valid.kind().needs_facts();
+        let needs_facts = pipeline.needs_facts(&valid, now);
         let subject = pipeline.subject(&person);
         let mark = needs_facts.then(|| self.ledger.mark(subject));
         let facts = if needs_facts {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();
                 let asked = self.iris.facts(person.clone(), trace.as_deref());
-                let nobody_else_waits = again || valid.kind().answer.is_some();
+                let nobody_else_waits = again || valid.kind().answer.is_some() || valid.kind().route.is_some();
                 let known = self.known(match nobody_else_waits {
                     true => asked.await,
                     false => timeout(PATIENCE, asked).await.unwrap_or(Err(Unavailable::Timeout)),

@@ -21,6 +21,7 @@ pub use model::*;
 pub use records::Mark;
 
 use crate::outcome::{Outcome, Reason};
+use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, SignedReceipt};
 use crate::record::{Record, Subject};
 use command::{Accept, Change, Command, Reply, Settlement};
@@ -195,6 +196,11 @@ impl Ledger {
     pub async fn make_ready(&self, delivery: DeliveryKey, outgoing: Outgoing, decision: Decision) -> Result<(), Error> {
         let decision = stored::json(&decision);
         self.change(delivery, Change::MakeReady { outgoing, decision }, Timestamp::now()).await
+    }
+
+    /// Decided anew: it turns out to be for this party. Never once an attempt may have reached another one.
+    pub async fn address(&self, delivery: DeliveryKey, party: PartyId, role: Role) -> Result<(), Error> {
+        self.change(delivery, Change::Address(party, role), Timestamp::now()).await
     }
 
     /// Decided anew: this party is no recipient of the message after all.

@@ -28,6 +28,7 @@ pub mod http;
 pub mod httpclient;
 pub mod intake;
 pub mod ledger;
+pub mod matrix;
 pub mod minimisation;
 pub mod outcome;
 pub mod party;

@@ -3,13 +3,19 @@
 
 pub mod cases;
 mod context;
+pub mod coverage;
 mod decide;
 mod engine;
+pub mod formula;
+mod hold;
 mod recipients;
+mod routing;
+pub(crate) mod truth;
 
 pub use context::{Bron, Question};
-pub use decide::{Decided, Decision, Verdict, decide};
-pub use engine::{Engine, PolicyRef, Sheet};
+pub use decide::{Decided, Decision, Verdict, decide, needs_facts};
+pub use engine::{Engine, PolicyRef, Rule, Sheet, same_or_part};
+pub use truth::resources;
 
 use crate::category::{Category, CategorySet};
 use crate::directory::{Directory, Endpoint};
@@ -57,10 +63,10 @@ impl Address {
 /// The address of a party in a role, if the directory has one. A recorded decision is delivered to whatever
 /// address its recipient has now.
 pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Address> {
-    let party = directory.by_id(party)?;
+    let party = directory.by_id(party).filter(|party| party.roles.contains(role))?;
     let endpoint = party.endpoint_for(role)?;
     Some(Address { party: party.id.clone(), endpoint: endpoint.clone() })
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

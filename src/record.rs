@@ -175,6 +175,7 @@ impl Statement for Beoordeling {
         let agree = self.soort == other.soort
             && self.betreft == other.betreft
             && sources.is_none_or(|(one, other)| one == other);
+        self.indicatiesteller = self.indicatiesteller.filter(|role| other.indicatiesteller.as_ref() == Some(role));
         self.betreft_bron = self.betreft_bron.or(other.betreft_bron);
         agree.then_some(self)
     }

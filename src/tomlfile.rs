@@ -24,8 +24,12 @@ impl<'t> Reader<'t> {
         &self.file
     }
 
+    pub fn line(&self, offset: usize) -> u64 {
+        self.text.as_bytes()[..offset.min(self.text.len())].split(|&b| b == b'\n').count() as u64
+    }
+
     pub fn wrong(&mut self, offset: Option<usize>, place: &str, hint: impl Into<String>) {
-        let line = offset.map(|o| self.text.as_bytes()[..o.min(self.text.len())].split(|&b| b == b'\n').count() as u64);
+        let line = offset.map(|offset| self.line(offset));
         self.findings.push(Finding::new(self.file.clone(), line, Problem::new(self.code, place, hint)));
     }
 

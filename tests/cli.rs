@@ -58,6 +58,7 @@ fn help_names_the_commands_and_the_exit_codes() {
         "check",
         "explain",
         "receipt",
+        "matrix",
         "parked",
         "ledger",
         "keys",
@@ -68,10 +69,11 @@ fn help_names_the_commands_and_the_exit_codes() {
     ] {
         assert!(stdout(&help).contains(part), "{part}");
     }
-    let taught: [&[&str]; 14] = [
+    let taught: [&[&str]; 15] = [
         &["run"],
         &["check"],
         &["explain"],
+        &["matrix"],
         &["parked"],
         &["parked", "list"],
         &["parked", "show"],
@@ -246,14 +248,8 @@ fn check_and_parked_read_the_same_configuration() {
 
 #[test]
 fn check_names_what_no_case_exercises_and_fails_on_it_if_asked() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = policies_without_cases();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for entry in std::fs::read_dir(root.join("policies")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
-    }
     let policies = text(folder.path());
     let [schemas, mappings, partners] = ["schemas", "mappings", "deploy/partners"].map(|name| root.join(name));
     let check = |more: &[&str]| {
@@ -273,4 +269,46 @@ fn check_names_what_no_case_exercises_and_fails_on_it_if_asked() {
     let failed = check(&["--coverage"]);
     assert_eq!(failed.status.code(), Some(64));
     assert_eq!(named(&failed, "findings"), named(&told, "not_exercised"));
+}
+
+fn policies_without_cases() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/policies")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if path.is_file() {
+            std::fs::copy(&path, folder.path().join(name)).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn the_matrix_is_a_page_or_json_and_says_by_its_exit_code_whether_two_policies_differ() {
+    let ours = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
+    let other = policies_without_cases();
+    let matrix = |more: &[&str]| ketenpoort(&[&["matrix", "--policies", ours, "--date", "2026-11-24"], more].concat());
+    let page = matrix(&[]);
+    assert_eq!(page.status.code(), Some(0), "{}", stderr(&page));
+    assert!(stdout(&page).starts_with("<!doctype html>"));
+    let file = other.path().join("matrix.json");
+    assert_eq!(matrix(&["--json", "--output", text(&file)]).status.code(), Some(0));
+    let written: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(written["date"], "2026-11-24");
+
+    let against = |more: &[&str]| matrix(&[&["--against", text(other.path())], more].concat());
+    let same = against(&[]);
+    assert_eq!((same.status.code(), stderr(&same)), (Some(0), ""), "{}", stdout(&same));
+    let rules = other.path().join("toestemming.cedar");
+    let changed = std::fs::read_to_string(&rules).unwrap().replacen("wmo\" &&", "wmo\" && context.bekend &&", 1);
+    std::fs::write(&rules, changed).unwrap();
+    let told = against(&[]);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(stdout(&told).contains("(gewijzigd)"), "{}", stdout(&told));
+    let json: Value = serde_json::from_str(stdout(&against(&["--json"]))).unwrap();
+    assert_eq!(json["equal"], false);
+    assert!(stdout(&against(&["--html"])).starts_with("<!doctype html>"));
+    std::fs::write(&rules, "permit (").unwrap();
+    assert_eq!(against(&[]).status.code(), Some(64));
+    assert_eq!(matrix(&["--json", "--html"]).status.code(), Some(2));
 }

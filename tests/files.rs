@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use jiff::Timestamp;
-use ketenpoort::catalogue::{Catalogue, Finding, Sources};
+use ketenpoort::catalogue::{Catalogue, Finding, Order, Sources};
 use ketenpoort::check;
 use ketenpoort::core::Pipeline;
 use ketenpoort::directory::Directory;
@@ -140,8 +140,10 @@ const RELEASE: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/mess
 const RELEASE_JSON: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.json.yaml";
 const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/out.xml.yaml";
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
+const FZ: &str = "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
 const CONSENT: &str = "mappings/toestemming.vastgelegd.v1/message.yaml";
+const BIJ: &str = "mappings/detentie.bij-melding.v1/message.yaml";
 
 #[rustfmt::skip]
 const POLICIES: &[Broken] = &[
@@ -247,6 +249,34 @@ const MAPPINGS: &[Broken] = &[
         "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` goes to nobody"),
     broken(CONSENT, "record:", "order: {key: [/persoon/skn]}\nrecord:",
         "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` is neither sent nor answered"),
+    broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: terugkeer}",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `terugkeer` must be one condition with `within_months`"),
+    broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: tbs}",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `tbs` must be one condition with `within_months`"),
+    broken(BIJ, "on: /titel/gepleegd_op", "on: /titel/gepleegd",
+        "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/titel/gepleegd`"),
+    broken(BIJ, "one_of: [tbs]", "one_of: [tbs], on: /titel/gepleegd_op",
+        "mappings/detentie.bij-melding.v1/message.yaml: KP-7004 : condition `tbs`: `on` goes with `in_table`"),
+    broken(FZ, "when: [klinisch], to: nifp}", "when: [klinisch], to: nifb}",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : route: no recipient has the role `nifb`"),
+    broken(FZ, "when: [klinisch], to: nifp}", "when: [klinisch], to: nifp, assessment: fz_mdo}",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml: KP-7004 : route: row `0` has exactly one of"),
+    broken(FZ, "when: [klinisch], to: nifp}", "when: [kliniek], to: nifp}",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : route: there is no condition `kliniek`"),
+    broken(FZ, "needs: [titel_van_kracht]", "needs: [titel_geldt]",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : route: there is no condition `titel_geldt`"),
+    broken(FZ, "row: \"0\"", "row: \"2\"",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml: KP-7004 : route: row `2` stands there twice"),
+    broken(FZ, "{role: nifp, party: nifp,", "{role: nifp, party: sender,",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml: KP-7004 : route: each recipient is a `party`"),
+    broken(FZ, "assessment: fz_afstemming", "assessment: fz_overleg",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : error: "),
+    broken(FZ, "at: /titel/eindigt_op, not_before: today}", "at: /titel/eindigt_op}",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml: KP-7004 : condition `titel_van_kracht` is `exists`, or `at` with at least one test"),
+    broken(FZ, "at: /titel/eindigt_op, not_before: today}", "at: /titel/eindigt_op, not_before: nu}",
+        "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : `nu` is not a pointer"),
+    broken("mappings/kinderbescherming.informatie-gevraagd.v1/message.yaml", "rvdk_behoefte: /verzoek/behoefte", "rvdk_behoefte: /behoefte",
+        "mappings/kinderbescherming.informatie-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/behoefte`"),
     broken("mappings/codes/geslacht.csv", "V,vrouw,,,V", "M,vrouw,,,V",
         "mappings/codes/geslacht.csv: KP-7004 codes/geslacht.csv line 3: this code occurs twice"),
 ];
@@ -294,6 +324,57 @@ const BETWEEN: &[Broken] = &[
     broken("partners/gemeenten.toml", "\"nl.ketenpoort.detentie.verlof-aangekondigd.v1\" = \"xml\"", "\"nl.ketenpoort.detentie.verlof.v1\" = \"xml\"",
         "partners: KP-7005 gemeente:0344: formats: unknown type `nl.ketenpoort.detentie.verlof.v1`"),
 ];
+
+const ROUTED: &str = "forensische-zorg.indicatie-gevraagd";
+
+fn order(kind: &str, rows: &str) -> Vec<Order> {
+    let rows = rows.split(' ').map(str::to_owned).collect();
+    vec![Order { kind: kind.to_owned(), rows, file: "ketenpoort.toml".to_owned(), line: Some(7) }]
+}
+
+/// A sex offence, two months before the end of the detention: rows 2 and 4 hold.
+#[test]
+fn the_first_row_of_a_route_in_the_order_that_is_set_decides() {
+    let files = Files::shipped();
+    let request = &files.sources.mappings[&format!("{ROUTED}.v1/cases/verzoek.json")];
+    let request = request.replace("\"anders\"", "\"zeden\"").replace("2027-06-01", "2027-01-24");
+    let mut versions = Vec::new();
+    for (rows, recipient, elsewhere) in [
+        ("0 1a 1b 2 4 5 3", "dji", "row 4 (reclassering)"),
+        ("0 1a 1b 4 2 5 3", "reclassering", "row 2 (dji-pmo)"),
+        ("3 5 4 2 1b 1a 0", "reclassering", "row 2 (dji-pmo)"),
+    ] {
+        let pipeline = files.load().unwrap().with_routing(&order(ROUTED, rows)).unwrap();
+        let (kind, body) = (format!("nl.ketenpoort.{ROUTED}.v1"), request.clone().into_bytes());
+        let raw = check::raw_message(&pipeline, "dji", &kind, body, &BTreeMap::new()).unwrap();
+        let explained = explain(&pipeline, &raw, None, now());
+        assert_eq!(payloads(&explained)[0].0, recipient, "{rows}");
+        assert!(
+            explained.for_a_person().contains(&format!("! routing conflict: {elsewhere} would hold too")),
+            "{rows}"
+        );
+        versions.push(pipeline.mapping_version());
+    }
+    assert_eq!(versions[0], files.load().unwrap().mapping_version(), "the order of the file is no other version");
+    versions.sort();
+    versions.dedup();
+    assert_eq!(versions.len(), 3);
+}
+
+#[test]
+fn an_order_of_rows_that_does_not_fit_its_route_is_told() {
+    let files = Files::shipped();
+    for (kind, rows, hint) in [
+        (ROUTED, "0 1a 1b 2 4 5", "name every row of the route, also 3"),
+        (ROUTED, "0 1a 1b 2 4 5 3 6", "the route has no row `6`"),
+        (ROUTED, "0 1a 1b 2 4 5 3 0", "a row stands there twice"),
+        ("advies.uitgebracht", "0", "there is no message type of this name with a route"),
+        ("forensische-zorg", "0", "there is no message type of this name with a route"),
+    ] {
+        let told = files.load().unwrap().with_routing(&order(kind, rows)).unwrap_err();
+        assert_eq!(lines(&told), format!("ketenpoort.toml:7: KP-7001 routing.{kind}: {hint}"));
+    }
+}
 
 #[test]
 fn each_way_to_break_a_policy_is_told() {

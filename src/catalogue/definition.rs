@@ -1,9 +1,11 @@
 //! What stands in `message.yaml` and `out.*.yaml`, word for word.
 
+use crate::facts::SoortBeoordeling;
 use crate::record;
 use crate::translation::rules::RuleSpec;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,9 +29,13 @@ pub struct MessageSpec {
     #[serde(default)]
     pub conditions: Vec<ConditionSpec>,
     #[serde(default)]
+    pub hold: Option<HoldSpec>,
+    #[serde(default)]
     pub recipients: Vec<RecipientSpec>,
     #[serde(default)]
     pub record: Option<RecordSpec>,
+    #[serde(default)]
+    pub route: Option<RouteSpec>,
     #[serde(default)]
     pub answer: Option<AnswerSpec>,
 }
@@ -101,8 +107,12 @@ pub struct RequestSpec {
     pub doel: Option<String>,
     #[serde(default)]
     pub uitzondering: Option<String>,
+    /// Exceptions that are claimed by giving something: what stands at the place.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
 }
 
+/// A name for what holds: all tests of one condition, or of another one of the same name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConditionSpec {
@@ -115,10 +125,25 @@ pub struct ConditionSpec {
     pub one_of: Option<Vec<Value>>,
     #[serde(default)]
     pub in_table: Option<String>,
+    /// With `in_table`: the day on which the code must be in force, where it is not today.
+    #[serde(default)]
+    pub on: Option<String>,
     #[serde(default)]
     pub at_least: Option<i64>,
     #[serde(default)]
     pub within_months: Option<i32>,
+    /// `today`, or a pointer to a date.
+    #[serde(default)]
+    pub not_before: Option<String>,
+    #[serde(default)]
+    pub not_after: Option<String>,
+}
+
+/// What would be permitted once this condition holds is held until the day on which it does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldSpec {
+    pub condition: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,8 +159,12 @@ pub struct RecipientSpec {
     /// Pointer to a list of objects, with `oin` the pointer inside one.
     #[serde(default)]
     pub each: Option<String>,
+    /// Pointer to an OIN: a recipient where the directory has that party in this role.
     #[serde(default)]
     pub oin: Option<String>,
+    /// What may be shared with it depends on what IRIS knows of the person.
+    #[serde(default)]
+    pub facts: bool,
     #[serde(default)]
     pub given: Vec<Given>,
     #[serde(default)]
@@ -149,6 +178,10 @@ pub enum Given {
     IsVerzoeker,
     GemeenteVanBrp,
     GemeenteVanVestiging,
+    /// A row of the route names it.
+    Indiceert,
+    /// The message names it as the one who treats the person.
+    Behandelt,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -163,6 +196,30 @@ pub enum When {
 pub struct RecordSpec {
     pub kind: record::Kind,
     pub at: String,
+}
+
+/// Which one of the recipients it is: what the first row says whose conditions all hold.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// Conditions without which no row holds.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    pub rows: Vec<RowSpec>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowSpec {
+    pub row: String,
+    pub title: String,
+    pub when: Vec<String>,
+    /// The role of one of the recipients ...
+    #[serde(default)]
+    pub to: Option<String>,
+    /// ... or the human decision that names it.
+    #[serde(default)]
+    pub assessment: Option<SoortBeoordeling>,
 }
 
 #[derive(Debug, Deserialize)]

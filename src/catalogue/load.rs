@@ -1,6 +1,6 @@
 //! Compiling the files of the catalogue; everything wrong is found in one go.
 
-use super::definition::{ConditionSpec, Format, InSpec, MessageSpec, OutSpec, RecipientSpec, RecordSpec};
+use super::definition::{ConditionSpec, Format, HoldSpec, InSpec, MessageSpec, OutSpec, RecipientSpec, RecordSpec};
 use super::*;
 use crate::code::Code;
 use crate::codetable::Table;
@@ -77,6 +77,7 @@ impl Loader<'_> {
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
         let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
+        let conditions: Vec<Condition> = spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect();
         let message = MessageType {
             name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
@@ -88,9 +89,11 @@ impl Loader<'_> {
             checks: pointers.checks(&spec),
             own_gemeente: pointers.optional(spec.own_gemeente.as_deref()),
             request: pointers.request(&spec),
-            conditions: spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect(),
+            hold: spec.hold.as_ref().and_then(|hold| pointers.hold(hold, &conditions)),
+            conditions,
             recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
             record: spec.record.as_ref().and_then(|r| pointers.record(r)),
+            route: spec.route.as_ref().map(|route| pointers.route(route, &spec)),
             kind: spec.r#type,
             input,
             canonical,
@@ -246,7 +249,7 @@ fn goes_nowhere(
 }
 
 /// Resolves pointers of a message file against its canonical schema.
-struct Pointers<'a, 's> {
+pub(super) struct Pointers<'a, 's> {
     loader: &'a mut Loader<'s>,
     file: &'a str,
     shape: &'a Shape,
@@ -275,7 +278,7 @@ impl Pointers<'_, '_> {
     }
 
     /// At the first line that holds `what` as a whole.
-    fn wrong_at(&mut self, what: &str, hint: impl Into<String>) {
+    pub(super) fn wrong_at(&mut self, what: &str, hint: impl Into<String>) {
         let goes_on = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
         let holds = |line: &str| line.match_indices(what).any(|(at, _)| !line[at + what.len()..].starts_with(goes_on));
         let text = self.file.strip_prefix("mappings/").and_then(|file| self.loader.sources.mappings.get(file));
@@ -284,7 +287,7 @@ impl Pointers<'_, '_> {
         self.loader.wrong(self.file, line, Code::MappingInvalid, "", hint);
     }
 
-    fn wrong(&mut self, hint: impl Into<String>) {
+    pub(super) fn wrong(&mut self, hint: impl Into<String>) {
         self.loader.wrong(self.file, None, Code::MappingInvalid, "", hint);
     }
 
@@ -331,29 +334,58 @@ impl Pointers<'_, '_> {
             grond: self.optional(request.grond.as_deref()),
             doel: self.optional(request.doel.as_deref()),
             uitzondering: self.optional(request.uitzondering.as_deref()),
+            claims: request.claims.iter().filter_map(|(name, at)| Some((name.clone(), self.get(at)?))).collect(),
         }
     }
 
     fn condition(&mut self, spec: &ConditionSpec) -> Option<Condition> {
         let name = Arc::from(spec.name.as_str());
         if let Some(place) = &spec.exists {
-            return self.get(place).map(|at| Condition { name, at, test: Test::Exists });
+            return self.get(place).map(|at| Condition { name, at, tests: vec![Test::Exists] });
         }
         let tests = [
             spec.one_of.clone().map(Test::OneOf),
-            spec.in_table.clone().map(Test::InTable),
+            spec.in_table
+                .clone()
+                .zip(self.day(spec.on.as_deref().unwrap_or("today")))
+                .map(|(t, day)| Test::InTable(t, day)),
             spec.at_least.map(Test::AtLeast),
             spec.within_months.map(Test::WithinMonths),
+            spec.not_before.as_deref().and_then(|day| self.day(day)).map(Test::NotBefore),
+            spec.not_after.as_deref().and_then(|day| self.day(day)).map(Test::NotAfter),
         ];
-        let mut tests = tests.into_iter().flatten();
-        let (Some(test), None, Some(at)) = (tests.next(), tests.next(), &spec.at) else {
-            self.wrong(format!("condition `{name}` is `exists`, or `at` with exactly one test"));
+        let tests: Vec<Test> = tests.into_iter().flatten().collect();
+        let Some(at) = spec.at.as_ref().filter(|_| !tests.is_empty()) else {
+            self.wrong(format!("condition `{name}` is `exists`, or `at` with at least one test"));
             return None;
         };
-        if let Test::InTable(table) = &test {
-            self.table(table);
+        if spec.on.is_some() && spec.in_table.is_none() {
+            self.wrong(format!("condition `{name}`: `on` goes with `in_table`"));
         }
-        self.get(at).map(|at| Condition { name, at, test })
+        spec.in_table.iter().for_each(|table| self.table(table));
+        self.get(at).map(|at| Condition { name, at, tests })
+    }
+
+    fn day(&mut self, day: &str) -> Option<Day> {
+        if day == "today" { Some(Day::Today) } else { self.get(day).map(Day::At) }
+    }
+
+    fn hold(&mut self, spec: &HoldSpec, conditions: &[Condition]) -> Option<Hold> {
+        let mut named = conditions.iter().filter(|condition| *condition.name == *spec.condition);
+        let only = named.next().filter(|_| named.next().is_none());
+        match only.map(|condition| (condition.tests.as_slice(), descend(self.shape, &condition.at), condition)) {
+            Some(([Test::WithinMonths(months)], Some(Shape::Leaf(_)), condition)) => {
+                Some(Hold { condition: condition.name.clone(), at: condition.at.clone(), months: *months })
+            }
+            _ => {
+                let hint = format!(
+                    "`{}` must be one condition with `within_months` on one date and no other test",
+                    spec.condition
+                );
+                self.wrong_at(&format!("condition: {}", spec.condition), hint);
+                None
+            }
+        }
     }
 
     /// A record is kept for years in the clear, so that nothing personal may be in it.
@@ -374,6 +406,7 @@ impl Pointers<'_, '_> {
             (Some(place), None, None, None) => Who::Gemeente(self.get(place)?),
             (None, Some(party), None, None) if party == "sender" => Who::Sender,
             (None, Some(party), None, None) => Who::Party(party.clone()),
+            (None, None, None, Some(oin)) => Who::Oin(self.get(oin)?),
             (None, None, Some(list), Some(oin)) => {
                 let list = self.get(list)?;
                 let items = match descend(self.shape, &list) {
@@ -387,11 +420,11 @@ impl Pointers<'_, '_> {
                 Who::Each { list, oin: items }
             }
             _ => {
-                self.wrong("a recipient is exactly one of `gemeente`, `party`, and `each` with `oin`");
+                self.wrong("a recipient is exactly one of `gemeente`, `party`, `oin`, and `each` with `oin`");
                 return None;
             }
         };
         let role = Role::new(spec.role.as_str());
-        Some(RecipientRule { role, who, given: spec.given.clone(), when: spec.when })
+        Some(RecipientRule { role, who, given: spec.given.clone(), when: spec.when, facts: spec.facts })
     }
 }

@@ -46,21 +46,31 @@ impl std::fmt::Display for Finding {
 impl Sources {
     pub fn read(schemas: &Path, policies: &Path, mappings: &Path) -> Result<Sources, Vec<Finding>> {
         let mut findings = Vec::new();
-        let mut folder = |root: &Path, code: Code, endings: &[&str]| {
-            let mut files = BTreeMap::new();
-            if let Err(error) = read_folder(root, root, endings, &mut files) {
-                let place = root.display().to_string();
-                findings.push(Finding::new(place, None, Problem::new(code, "", error.to_string())));
-            }
-            files
-        };
+        let mut kept = |read: Result<_, Finding>| read.map_err(|finding| findings.push(finding)).unwrap_or_default();
         let sources = Sources {
-            schemas: folder(schemas, Code::SchemaInvalid, &["json"]),
-            policies: folder(policies, Code::PolicyInvalid, &["cedar", "cedarschema", "yaml"]),
-            mappings: folder(mappings, Code::MappingInvalid, &["yaml", "csv", "xml", "json", "txt"]),
+            schemas: kept(folder(schemas, Code::SchemaInvalid, &["json"])),
+            policies: kept(folder(policies, Code::PolicyInvalid, POLICIES)),
+            mappings: kept(folder(mappings, Code::MappingInvalid, &["yaml", "csv", "xml", "json", "txt"])),
         };
         if findings.is_empty() { Ok(sources) } else { Err(findings) }
     }
+
+    /// The policies alone; there are then no message types.
+    pub fn read_policies(policies: &Path) -> Result<Sources, Vec<Finding>> {
+        let policies = folder(policies, Code::PolicyInvalid, POLICIES).map_err(|finding| vec![finding])?;
+        Ok(Sources { policies, ..Sources::default() })
+    }
+}
+
+const POLICIES: &[&str] = &["cedar", "cedarschema", "yaml"];
+
+fn folder(root: &Path, code: Code, endings: &[&str]) -> Result<BTreeMap<String, String>, Finding> {
+    let mut files = BTreeMap::new();
+    let wrong = |error: std::io::Error| {
+        Finding::new(root.display().to_string(), None, Problem::new(code, "", error.to_string()))
+    };
+    read_folder(root, root, endings, &mut files).map_err(wrong)?;
+    Ok(files)
 }
 
 fn read_folder(

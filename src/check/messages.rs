@@ -152,6 +152,9 @@ struct ExpectedDelivery {
     withheld: Option<Vec<String>>,
     #[serde(default)]
     notes: Option<Vec<String>>,
+    /// Of what is held: the moment at which it is decided anew.
+    #[serde(default)]
+    until: Option<Timestamp>,
     /// The payload itself, or the name of a file beside the case.
     #[serde(default)]
     payload: Option<Value>,
@@ -287,6 +290,9 @@ impl ExpectedDelivery {
             ("notes", &self.notes, got.decision.notes.clone()),
         ] {
             wanted.as_ref().map_or(Ok(()), |wanted| same_set(name, wanted, got))?;
+        }
+        if self.until.is_some_and(|wanted| got.until != Some(wanted)) {
+            return Err(format!("got until {:?}", got.until));
         }
         let Some(wanted) = &self.payload else { return Ok(()) };
         let wanted = match wanted {

@@ -17,7 +17,12 @@ pub struct Args {
     /// Answer as one JSON object
     #[arg(long)]
     json: bool,
-    /// Fail if there is a policy that no case sees decide, or a message type without a case
+    /// Fail if the cases leave something unproven, instead of only naming it
+    ///
+    /// Of every policy a case must see it decide; and of each of its conditions, alternatives and list members, one
+    /// case that it decides because of that one, and one that nothing but that one keeps it from deciding. What no
+    /// case could ever show stands in dekking.yaml beside the policies, with the reason. Every message type needs a
+    /// case, and every term of a policy needs words in begrippen.yaml.
     #[arg(long)]
     coverage: bool,
 }
@@ -76,7 +81,8 @@ pub fn load(args: &FilesArgs) -> Result<(Sources, Pipeline), Vec<Finding>> {
 }
 
 pub fn read_configured(config: &Config) -> Result<(Sources, Pipeline), Vec<Finding>> {
-    read(&config.files, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())
+    let (sources, pipeline) = read(&config.files, config.limits.limits(), config.pseudonym.key.reveal().as_bytes())?;
+    Ok((sources, pipeline.with_routing(&config.routing)?))
 }
 
 fn read(files: &Files, limits: Limits, key: &[u8]) -> Result<(Sources, Pipeline), Vec<Finding>> {

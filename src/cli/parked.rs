@@ -1,5 +1,5 @@
 use super::{ConfigArg, exit, print_json, print_text, report};
-use crate::explain::{decision_lines, reason_lines};
+use crate::explain::{decision_lines, dutch_time, reason_lines};
 use crate::ledger::{self, DeliveryKey, Ledger, Row};
 use crate::outcome::Outcome;
 use jiff::Timestamp;
@@ -141,12 +141,13 @@ async fn act(ledger: &Ledger, args: Args) -> Result<(), ledger::Error> {
 }
 
 fn list(rows: &[Row], now: Timestamp) -> String {
-    let head = ["DELIVERY", "OUTCOME", "AGE", "RECIPIENT", "TYPE", "REASON"].map(str::to_owned);
+    let head = ["DELIVERY", "OUTCOME", "AGE", "AGAIN AT", "RECIPIENT", "TYPE", "REASON"].map(str::to_owned);
     let cells = rows.iter().map(|row| {
         [
             row.delivery.to_string(),
             row.outcome.as_str().to_owned(),
             age(row.received_at, now),
+            row.again_at.map_or_else(|| "-".to_owned(), dutch_time),
             row.recipient.as_ref().map_or("-", |recipient| recipient.as_str()).to_owned(),
             row.kind.as_deref().unwrap_or("-").to_owned(),
             row.reason.as_ref().map_or("-".to_owned(), |reason| format!("{} {}", reason.code, reason.title)),
@@ -154,7 +155,7 @@ fn list(rows: &[Row], now: Timestamp) -> String {
     });
     let table: Vec<_> = std::iter::once(head).chain(cells).collect();
     let width = |column: usize| table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or_default();
-    let widths: [usize; 6] = std::array::from_fn(width);
+    let widths: [usize; 7] = std::array::from_fn(width);
     let mut out = String::new();
     for cells in &table {
         let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
@@ -181,7 +182,7 @@ fn show(row: &Row, now: Timestamp) -> String {
         ("recipient", recipient),
         ("received", Some(since(row.received_at))),
         ("changed", Some(since(row.changed_at))),
-        ("again at", row.again_at.map(|at| at.to_string())),
+        ("again at", row.again_at.map(dutch_time)),
         ("attempts", Some(row.attempts.to_string())),
         ("trace", row.trace_id.clone()),
         ("receipt", row.receipt_id.map(|id| id.to_string())),
@@ -237,11 +238,15 @@ mod tests {
     #[test]
     fn a_list_lines_up() {
         let unknown = Row { delivery: 7, recipient: None, kind: None, reason: None, ..row() };
-        let text = list(&[row(), unknown], NOW.parse().unwrap());
+        let reason = Some(Reason::new(Code::Held, Code::Held.hint()));
+        let again_at = Some("2027-01-31T23:00:00Z".parse().unwrap());
+        let held = Row { delivery: 8, outcome: Outcome::Held, reason, again_at, ..row() };
+        let text = list(&[row(), unknown, held], NOW.parse().unwrap());
         let expected = "\
-DELIVERY  OUTCOME  AGE    RECIPIENT      TYPE                REASON
-42        parked   4d 2h  gemeente:0363  nl.ketenpoort.x.v1  KP-5005 the recipient refuses the message for good
-7         parked   4d 2h  -              -                   -
+DELIVERY  OUTCOME  AGE    AGAIN AT              RECIPIENT      TYPE                REASON
+42        parked   4d 2h  -                     gemeente:0363  nl.ketenpoort.x.v1  KP-5005 the recipient refuses the message for good
+7         parked   4d 2h  -                     -              -                   -
+8         held     4d 2h  2027-02-01 00:00 CET  gemeente:0363  nl.ketenpoort.x.v1  KP-3008 too early: held until the date on which it may be shared
 ";
         assert_eq!(text, expected);
     }

@@ -3,15 +3,17 @@ use crate::catalogue::Finding;
 use crate::code::Code;
 use crate::config;
 use crate::facts::iris;
-use crate::gateway::{self, Loaded};
+use crate::gateway::{self, Loaded, Read};
 use crate::outcome::Problem;
 use crate::receipt::keys::{KeyError, KeySet, Signer, read_key_set};
 use crate::telemetry;
+use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Everything is checked before anything is connected; with a finding it ends with 64. Logs go to \
-    standard error, one JSON object a line. SIGTERM drains and stops.\n\n\
+    standard error, one JSON object a line. SIGTERM drains and stops; SIGHUP reads schemas, policies, mappings \
+    and partners anew, and keeps the old ones where the new ones do not load.\n\n\
     Example:\n  ketenpoort run --config /etc/ketenpoort/ketenpoort.toml"
 )]
 pub struct Args {
@@ -49,7 +51,7 @@ pub fn run(args: &Args) -> u8 {
 /// As `check` does, and the keys as well. Not the cases: they speak of the partners for whom they were written, and
 /// an installation has its own.
 fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
-    let config = args.config.read()?;
+    let config = Arc::new(args.config.read()?);
     let keys = keys(&config.receipts).map_err(|error| {
         let problem = Problem::new(Code::ConfigInvalid, "receipts", error.to_string());
         vec![Finding::new(args.config.config.display().to_string(), None, problem)]
@@ -57,7 +59,9 @@ fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
     match (check::read_configured(&config), keys) {
         (Ok((sources, pipeline)), Ok((signer, keys))) => {
             let iris_schemas = iris::Schemas::compile(&sources.schemas)?;
-            Ok(Loaded { config, pipeline, iris_schemas, signer, keys })
+            let (config, again) = (config.clone(), config);
+            let read = Read(Box::new(move || check::read_configured(&again).map(|(_, pipeline)| pipeline)));
+            Ok(Loaded { config, pipeline, read, iris_schemas, signer, keys })
         }
         (files, keys) => Err([files.err(), keys.err()].into_iter().flatten().flatten().collect()),
     }

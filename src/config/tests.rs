@@ -82,6 +82,18 @@ fn wrong_values_are_refused() {
 }
 
 #[test]
+fn the_order_of_a_route_is_read_with_its_place() {
+    let text = format!("{GOOD}[routing]\n\"a.b\" = [\"2\", \"1\"]\n");
+    let routing = load(&text).unwrap().routing;
+    let read: Vec<_> = routing.iter().map(|order| (order.kind.as_str(), order.rows.join(" "), order.line)).collect();
+    assert_eq!(read, [("a.b", "2 1".to_owned(), Some(12))]);
+    assert_eq!(routing[0].file, "k.toml");
+
+    let wrong = load(&format!("{GOOD}[routing]\n\"a.b\" = [1]\n\"c\" = [\"1\"]\n")).unwrap_err();
+    assert_eq!(wrong.iter().map(|f| (f.line, f.problem.place.as_str())).collect::<Vec<_>>(), [(Some(12), "routing")]);
+}
+
+#[test]
 fn the_annotated_example_loads_and_names_the_defaults() {
     let text = include_str!("../../deploy/ketenpoort.toml");
     let env = |name: &str| match name {

@@ -123,12 +123,17 @@ impl Process {
         Ok(())
     }
 
-    /// As an operator: it may finish what it is doing, and must end well.
-    pub async fn stop(mut self) -> Result<(), Error> {
+    pub async fn signal(&self, name: &str) -> Result<(), Error> {
         if let Some(pid) = self.child.id() {
             // The standard library sends no signal but SIGKILL, and every system has a shell that does.
-            Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().await?;
+            Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await?;
         }
+        Ok(())
+    }
+
+    /// As an operator: it may finish what it is doing, and must end well.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.signal("TERM").await?;
         let late = |_| Error::Gateway(format!("not stopped within {STOPPED_WITHIN:?}"), tail(&self.log));
         let status = tokio::time::timeout(STOPPED_WITHIN, self.child.wait()).await.map_err(late)??;
         self.has_ended();

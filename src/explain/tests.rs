@@ -10,12 +10,22 @@ use std::sync::Arc;
 const RELEASE: &str = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
 
 fn release(changed: impl Fn(String) -> String, facts: Option<&str>) -> Explanation {
+    explained("dji", RELEASE, "tests/fixtures/invrijheidstelling.xml", changed, facts)
+}
+
+fn explained(
+    from: &str,
+    kind: &str,
+    file: &str,
+    changed: impl Fn(String) -> String,
+    facts: Option<&str>,
+) -> Explanation {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
     let directory = Arc::new(Directory::read(&root.join("deploy/partners")).unwrap());
     let pipeline = Pipeline::load(&sources, directory, Limits::default(), &[7; 32]).unwrap();
-    let text = std::fs::read_to_string(root.join("tests/fixtures/invrijheidstelling.xml")).unwrap();
-    let raw = raw_message(&pipeline, "dji", RELEASE, changed(text).into_bytes(), &BTreeMap::new()).unwrap();
+    let text = std::fs::read_to_string(root.join(file)).unwrap();
+    let raw = raw_message(&pipeline, from, kind, changed(text).into_bytes(), &BTreeMap::new()).unwrap();
     let facts: Option<Facts> = facts.map(|facts| serde_json::from_str(facts).unwrap());
     explain(&pipeline, &raw, facts.as_ref(), "2026-11-24T10:00:00Z".parse().unwrap())
 }
@@ -39,6 +49,18 @@ fn the_answer_keeps_its_public_form() {
     let waiting = &explained["deliveries"][2];
     assert_eq!((&waiting["outcome"], &waiting["reason"]["code"]), (&"retrying".into(), &"KP-4001".into()));
     assert!(waiting.get("payload").is_none());
+}
+
+#[test]
+fn what_is_held_says_until_when() {
+    let (file, kind) = ("mappings/detentie.bij-melding.v1/cases/minimaal.xml", "nl.ketenpoort.detentie.bij-melding.v1");
+    let held = explained("justid", kind, file, |text| text.replace("20270114", "20270714"), None);
+    let text = held.for_a_person();
+    assert!(text.contains("as burgemeester: held") && text.contains("until 2027-04-14 00:00 CEST"), "{text}");
+    let json = serde_json::to_value(held).unwrap();
+    assert_eq!(json["deliveries"][0]["until"], "2027-04-13T22:00:00Z");
+    let told = explained("justid", kind, file, |text| text, None);
+    assert!(serde_json::to_value(told).unwrap()["deliveries"][0].get("until").is_none());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::series::Line;
 use super::{Became, Considered, Gateway};
 use crate::code::Code;
-use crate::core::{Fate, Plan, Planned, derived_key};
+use crate::core::{Fate, Pipeline, Plan, Planned, derived_key};
 use crate::envelope::{RawMessage, Rejection};
 use crate::explain::rejection_reason;
 use crate::intake::Inbound;
@@ -40,7 +40,8 @@ impl Gateway {
     async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
         let now = Timestamp::now();
         let Inbound { raw, acker, .. } = inbound;
-        let considered = self.consider(&raw, now, false).await;
+        let pipeline = self.pipeline();
+        let considered = self.consider(&pipeline, &raw, now, false).await;
         // Taken before the ledger decides about the order, held until the deliveries are over.
         let line = match &considered {
             Considered::Planned(plan, _) => plan.order.map(|order| self.series.line(order.key)),
@@ -49,9 +50,9 @@ impl Gateway {
         let (mut message, mut addresses) = match considered {
             Considered::Planned(plan, mark) => {
                 crate::telemetry::note_type(&plan.kind);
-                self.planned(*plan, mark, &raw, now)
+                self.planned(&pipeline, *plan, mark, &raw, now)
             }
-            Considered::Rejected(rejection) => (self.rejected(&rejection, &raw, now), vec![None]),
+            Considered::Rejected(rejection) => (self.rejected(&pipeline, &rejection, &raw, now), vec![None]),
         };
         let span = crate::telemetry::stage_span("ledger");
         let recorded = async {
@@ -135,8 +136,15 @@ impl Gateway {
         }
     }
 
-    fn planned(&self, plan: Plan, mark: Option<Mark>, raw: &RawMessage, now: Timestamp) -> (NewMessage, Addresses) {
-        let mut message = self.message(raw, now, plan.sender.clone(), &plan.identity, plan.order);
+    fn planned(
+        &self,
+        pipeline: &Pipeline,
+        plan: Plan,
+        mark: Option<Mark>,
+        raw: &RawMessage,
+        now: Timestamp,
+    ) -> (NewMessage, Addresses) {
+        let mut message = self.message(pipeline, raw, now, plan.sender.clone(), &plan.identity, plan.order);
         message.kind = Some(plan.kind);
         (message.subject, message.record, message.mark) = (plan.subject, plan.record, mark);
         let mut addresses = Addresses::with_capacity(plan.deliveries.len());
@@ -152,8 +160,9 @@ impl Gateway {
         let recipient = (planned.recipient, planned.role);
         let (state, address) = match planned.fate {
             Fate::Deliver(outgoing, address) => (State::Ready(outgoing), Some(address)),
-            Fate::Wait(outcome, reason) => {
-                (State::Waiting { outcome, reason, again_at: self.again_at(outcome, 0, now) }, None)
+            Fate::Wait(outcome, reason, until) => {
+                let again_at = until.or_else(|| self.again_at(outcome, 0, now));
+                (State::Waiting { outcome, reason, again_at }, None)
             }
             Fate::End(outcome, reason) => {
                 let receipt = self.receipt(
@@ -178,10 +187,10 @@ impl Gateway {
         (delivery, address)
     }
 
-    fn rejected(&self, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
+    fn rejected(&self, pipeline: &Pipeline, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
         let identity = rejection.identity();
         let sender = rejection.sender.clone().unwrap_or_else(|| PartyId::new("unknown"));
-        let mut message = self.message(raw, now, sender, &identity, None);
+        let mut message = self.message(pipeline, raw, now, sender, &identity, None);
         message.kind.clone_from(&identity.message.r#type);
         self.reject(&mut message, rejection_reason(rejection));
         message
@@ -224,6 +233,7 @@ impl Gateway {
 
     fn message(
         &self,
+        pipeline: &Pipeline,
         raw: &RawMessage,
         now: Timestamp,
         sender: PartyId,
@@ -244,8 +254,8 @@ impl Gateway {
             record: None,
             mark: None,
             message_ref: identity.message.clone(),
-            policy_version: self.pipeline.engine.version.clone(),
-            mapping_version: self.pipeline.mapping_version(),
+            policy_version: pipeline.engine.version.clone(),
+            mapping_version: pipeline.mapping_version(),
             raw: raw.to_stored(),
             deliveries: Vec::new(),
         }

@@ -290,7 +290,7 @@ impl Gateway {
         let recipient = due.recipient.clone()?;
         match (due.outgoing.clone(), due.raw.as_ref()) {
             (Some(outgoing), None) => {
-                let address = policy::address(&self.pipeline.directory, &recipient.0, &recipient.1);
+                let address = policy::address(&self.pipeline().directory, &recipient.0, &recipient.1);
                 let decision = due.decision.clone();
                 let job = self.job(&due, recipient, outgoing, decision);
                 Some(self.deliver(job, address, line.as_deref()).await)
@@ -317,7 +317,8 @@ impl Gateway {
         line: Option<&Line>,
     ) -> Option<Became> {
         let now = Timestamp::now();
-        let (plan, mark) = match self.consider(raw, now, true).await {
+        let pipeline = self.pipeline();
+        let (plan, mark) = match self.consider(&pipeline, raw, now, true).await {
             super::Considered::Planned(plan, mark) => (plan, mark),
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
@@ -325,10 +326,19 @@ impl Gateway {
             }
         };
         // What is decided now is decided by the rules of now.
-        due.message.policy_version.clone_from(&self.pipeline.engine.version);
-        due.message.mapping_version = self.pipeline.mapping_version();
-        let planned = plan.deliveries.into_iter().find(|p| p.recipient == recipient.0 && p.role == recipient.1);
+        due.message.policy_version.clone_from(&pipeline.engine.version);
+        due.message.mapping_version = pipeline.mapping_version();
+        let planned = plan.deliveries.into_iter().find(|planned| planned.idempotency_key == due.idempotency_key);
         let Some(planned) = planned else { return self.no_recipient(due, recipient).await };
+        let recipient = match (planned.recipient.clone(), planned.role.clone()) {
+            same if same == recipient => recipient,
+            _ if due.tried => return self.no_recipient(due, recipient).await,
+            (party, role) => {
+                let addressed = || self.ledger.address(due.delivery, party.clone(), role.clone());
+                self.until_recorded(addressed).await?;
+                (party, role)
+            }
+        };
         match planned.fate {
             Fate::Deliver(outgoing, address) => {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
@@ -337,8 +347,8 @@ impl Gateway {
                 let job = Job { mark, ..self.job(&due, recipient, outgoing, planned.decision) };
                 Some(self.deliver(job, Some(address), line).await)
             }
-            Fate::Wait(outcome, reason) => {
-                let again_at = self.again_at(outcome, due.attempts + 1, now);
+            Fate::Wait(outcome, reason, until) => {
+                let again_at = until.or_else(|| self.again_at(outcome, due.attempts + 1, now));
                 let write = || self.ledger.wait_since(due.delivery, outcome, reason.clone(), again_at, mark.clone());
                 let _ = self.until_recorded(write).await;
                 Some((outcome, Some(reason.code)))
@@ -382,11 +392,11 @@ impl Gateway {
         after(self.retries.backoff(attempts), now)
     }
 
-    /// When something that waits is looked at again; never by itself once it is parked.
+    /// When something that waits for no known moment is looked at again; never by itself once it is parked.
     pub(super) fn again_at(&self, outcome: Outcome, attempts: u32, now: Timestamp) -> Option<Timestamp> {
         match outcome {
             Outcome::Retrying => Some(self.after_backoff(attempts.max(1), now)),
-            Outcome::AwaitingAssessment | Outcome::Held => Some(after(self.retries.recheck, now)),
+            Outcome::AwaitingAssessment => Some(after(self.retries.recheck, now)),
             _ => None,
         }
     }

@@ -76,7 +76,8 @@ impl Gateway {
     }
 
     async fn send_one(&self, receipt: DueReceipt) {
-        let Some(party) = self.pipeline.directory.by_id(&receipt.to).filter(|p| !p.users.is_empty()) else {
+        let pipeline = self.pipeline();
+        let Some(party) = pipeline.directory.by_id(&receipt.to).filter(|p| !p.users.is_empty()) else {
             // Nobody to send it to; it stays in the ledger and can be had over HTTP.
             let _ = self.until_recorded(|| self.ledger.receipt_sent(receipt.key)).await;
             return;

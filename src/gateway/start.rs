@@ -2,6 +2,7 @@
 //! dropped at the stop that was not safe.
 
 use super::Gateway;
+use super::reload::{self, Read, Reloaded};
 use super::series::Series;
 use crate::config::Config;
 use crate::core::Pipeline;
@@ -15,7 +16,7 @@ use crate::receipt::keys::{KeySet, Signer};
 use crate::telemetry::metrics::Metrics;
 use crate::{broker, delivery, httpclient, intake};
 use jiff::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,8 +31,10 @@ const GAUGES: Duration = Duration::from_secs(5);
 /// Everything that was read from files, and found to be good.
 #[derive(Debug)]
 pub struct Loaded {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub pipeline: Pipeline,
+    /// Reads the same files once more.
+    pub read: Read,
     pub iris_schemas: iris::Schemas,
     pub signer: Signer,
     /// The keys that verify receipts: the signer's own, and those that sign no longer.
@@ -58,11 +61,13 @@ pub enum Error {
 
 /// Runs until it is told to stop, then drains.
 pub async fn run(loaded: Loaded) -> Result<(), Error> {
-    let Loaded { config, pipeline, iris_schemas, signer, keys } = loaded;
+    let Loaded { config, pipeline, read, iris_schemas, signer, keys } = loaded;
     let stop = stop_on_signal()?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     let iris = iris::Client::new(&config.iris, iris_schemas)?;
     let webhooks = delivery::webhook::Client::new(&config.delivery)?;
-    let metrics = Metrics::new(pipeline.catalogue.types().map(|kind| kind.kind.clone()).collect())?;
+    let metrics = Metrics::new()?;
+    reload::tell(&metrics, &pipeline);
     let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
@@ -74,7 +79,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     });
 
     let gateway = Arc::new(Gateway {
-        pipeline: Arc::new(pipeline),
+        pipeline: RwLock::new(Arc::new(pipeline)),
         ledger: ledger.clone(),
         signer,
         issuer: config.receipts.issuer.clone(),
@@ -96,12 +101,12 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     });
     let (sender, inbound) = mpsc::channel(INBOUND);
     let options = intake::Options { broker, prefetch: config.broker.prefetch, max_body: config.limits.max_body.0 };
-    let intake = Intake::start(options, gateway.pipeline.directory.clone(), &sender);
-    drop(sender);
+    let mut intake = Intake::start(options.clone(), gateway.pipeline().directory.clone(), &sender);
+    let progress = Arc::new(RwLock::new(intake.progress()));
     let state = {
-        let (consuming, writes, ledger) = (intake.progress(), ledger.clone(), ledger.clone());
+        let (consuming, writes, ledger) = (progress.clone(), ledger.clone(), ledger.clone());
         let ready = Ready {
-            intake: Probe::new(move || consuming.borrow().consumers > 0),
+            intake: Probe::new(move || consuming.read().is_ok_and(|progress| progress.borrow().consumers > 0)),
             publish: publisher.connected().into(),
             ledger: Probe::new(move || writes.is_writable()),
             iris: Probe::new(move || !iris.breaker_open()),
@@ -119,7 +124,24 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let gauges = tokio::spawn(gateway.clone().measure());
     tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
 
-    stop.cancelled().await;
+    while let Some(asked) = stop.run_until_cancelled(hangup.recv()).await {
+        if asked.is_none() || gateway.reload(&read) != Reloaded::WithPartners {
+            continue;
+        }
+        // Another directory has other queues. What was taken in before can still be acknowledged where it came from.
+        intake.cancel().await;
+        let next = Intake::start(options.clone(), gateway.pipeline().directory.clone(), &sender);
+        if let Ok(mut progress) = progress.write() {
+            *progress = next.progress();
+        }
+        let (before, grace) = (std::mem::replace(&mut intake, next), config.stop.grace.get());
+        let stop = stop.clone();
+        gateway.tasks.spawn(async move {
+            let _ = stop.run_until_cancelled(tokio::time::sleep(grace)).await;
+            before.close().await;
+        });
+    }
+    drop(sender);
     tracing::info!("stopping: nothing more is taken in, what is in flight ends");
     intake.cancel().await;
     let drained = async {

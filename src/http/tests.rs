@@ -51,7 +51,7 @@ async fn face_with(limits: Limits) -> Face {
             if readable { Ok(receipt) } else { Err(Error::Unavailable) }
         }
     };
-    let state = State::new(ready, Metrics::new(Vec::new()).unwrap(), keys, find);
+    let state = State::new(ready, Metrics::new().unwrap(), keys, find);
     let served = tokio::spawn(server::run(listener, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, stopping, shutdown, served }
 }

@@ -6,6 +6,7 @@ use super::stored::json;
 use super::work::Action;
 use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State};
 use crate::outcome::Outcome;
+use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
 use tokio::sync::oneshot;
 
@@ -39,6 +40,7 @@ pub(super) enum Settlement {
 pub(super) enum Change {
     Wait { outcome: Outcome, reason: String, due_at: Option<i64>, mark: Option<Mark> },
     MakeReady { outgoing: Outgoing, decision: String },
+    Address(PartyId, Role),
     NotAddressed,
     ReceiptSent,
     ReceiptRetry { attempts: u32, next: i64 },

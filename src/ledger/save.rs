@@ -35,6 +35,11 @@ static CHANGED_DELIVERY: Statement = Statement {
     columns: 14,
     tail: "AS v WHERE delivery.key = v.column1",
 };
+static ADDRESSED: Statement = Statement {
+    head: "UPDATE delivery SET recipient = v.column2, role = v.column3 FROM",
+    columns: 3,
+    tail: "AS v WHERE delivery.key = v.column1",
+};
 static PENDING: Statement = Statement {
     head: "INSERT INTO pending (delivery, decision, kind, content_type, digest, body) SELECT * FROM",
     columns: 6,
@@ -143,6 +148,7 @@ impl Written {
         ];
         execute_together(connection, settled).await?;
         execute_together(connection, accepted).await?;
+        ADDRESSED.with(self.addressed.into_iter().collect(), put_address).execute(connection).await?;
         STRIP_PENDING.with(stripped, put_one).execute(connection).await?;
         NEW_RECORD.with(self.records, put_record).execute(connection).await?;
         NEW_ACTION.with(self.actions, put_action).execute(connection).await?;
@@ -175,6 +181,10 @@ fn put_delivery((row, delivery): (&Row, DeliveryRow), values: &mut Values) {
     values.put(row.key).put(row.message).put(delivery.idempotency_key.into_bytes().to_vec());
     values.put(party.as_ref().map(PartyId::as_str)).put(role.as_ref().map(Role::as_str)).put(row.volatile);
     put_progress(row, values);
+}
+
+fn put_address((key, (party, role)): (i64, (PartyId, Role)), values: &mut Values) {
+    values.put(key).put(party.as_str()).put(role.as_str());
 }
 
 /// In the order in which both statements on `delivery` name the columns.

@@ -44,7 +44,7 @@ pub(super) struct MessageRow {
     pub keeps_raw: bool,
 }
 
-/// The part of a new delivery that never changes, besides what its [`Row`] holds.
+/// The part of a new delivery that hardly ever changes, besides what its [`Row`] holds.
 pub(super) struct DeliveryRow {
     pub key: i64,
     pub idempotency_key: Uuid,
@@ -92,6 +92,7 @@ pub(super) struct Written {
     pub receipts: Vec<(i64, SignedReceipt)>,
     pub series: HashMap<[u8; 32], i64>,
     pub removed: Vec<Row>,
+    pub addressed: HashMap<i64, (PartyId, Role)>,
     pub actions: Vec<Action>,
     pub records: Vec<RecordRow>,
 }
@@ -319,6 +320,8 @@ impl Work {
                 row.progress.make_ready(at)?;
                 self.written.keep(row, decision, Some(outgoing));
             }
+            Change::Address(..) if row.progress.is_final() || row.progress.tried => return Err(Error::NoSuchRow),
+            Change::Address(party, role) => drop(self.written.addressed.insert(key, (party, role))),
             Change::NotAddressed if row.progress.is_final() => return Err(Error::NoSuchRow),
             Change::NotAddressed => self.written.removed.extend(self.rows.remove(&key)),
             Change::ReceiptSent => row.progress.receipt_sent()?,

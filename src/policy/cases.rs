@@ -87,91 +87,95 @@ enum Expected {
     AwaitingAssessment,
 }
 
-/// How many cases held, what did not, and the policies that a case saw decide.
+/// What did not hold; of what did, the questions that were put, and the policies that a case saw decide.
 #[derive(Debug, Default)]
 pub struct Report {
-    pub passed: usize,
     pub findings: Vec<Finding>,
+    pub questions: Vec<Question>,
     pub decided: BTreeSet<String>,
 }
 
 pub fn run(files: &Sources, engine: &Engine) -> Report {
     let mut report = Report::default();
-    for (file, text) in files.policies.iter().filter(|(file, _)| file.ends_with(".yaml")) {
-        match casetable::rows(&format!("policies/{file}"), text) {
-            Ok(rows) => rows.iter().for_each(|row| run_row(row, engine, &mut report)),
+    for row in rows(files, &mut report.findings) {
+        match row.read::<Case>().and_then(|case| case.run(engine).map_err(|hint| row.failed(hint))) {
+            Ok((question, decided)) => {
+                report.questions.push(question);
+                report.decided.extend(decided);
+            }
             Err(finding) => report.findings.push(finding),
         }
     }
     report
 }
 
-fn run_row(row: &Row, engine: &Engine, report: &mut Report) {
-    let held = row.read::<Case>().and_then(|case| verdict(&case, engine).map_err(|hint| row.failed(hint)));
-    match held {
-        Ok(decided) => {
-            report.passed += 1;
-            report.decided.extend(decided);
-        }
-        Err(finding) => report.findings.push(finding),
+fn rows(files: &Sources, findings: &mut Vec<Finding>) -> Vec<Row> {
+    let tables = files.policies.iter().filter(|(file, _)| file.starts_with("cases/") && file.ends_with(".yaml"));
+    let read = tables.map(|(file, text)| casetable::rows(&format!("policies/{file}"), text));
+    read.flat_map(|table| table.map_err(|finding| findings.push(finding)).unwrap_or_default()).collect()
+}
+
+impl Case {
+    fn facts(&self) -> Result<Facts, String> {
+        let records = self.records.iter().flatten().map(|(kind, content)| Record::read(*kind, content, None));
+        let records = records.collect::<Result<Vec<_>, _>>().map_err(|_| "a record that is none".to_owned())?;
+        self.facts.clone().with(&records).map_err(|error| error.to_string())
     }
-}
 
-fn facts(case: &Case) -> Result<Facts, String> {
-    let records = case.records.iter().flatten().map(|(kind, content)| Record::read(*kind, content, None));
-    let records = records.collect::<Result<Vec<_>, _>>().map_err(|_| "a record that is none".to_owned())?;
-    case.facts.clone().with(&records).map_err(|error| error.to_string())
-}
+    fn question(&self) -> Result<Question, String> {
+        let mut ontvanger =
+            Ontvanger { bsn_gerechtigd: self.to.bsn, wgs_soort: self.to.wgs.clone(), ..Ontvanger::default() };
+        self.to.given.iter().for_each(|&given| ontvanger.give(given));
+        let party = PartyId::new(self.to.party.as_str());
+        let message = Message { source: &self.message_source, id: &self.message_id };
+        Ok(Question {
+            role: Role::new(self.to.role.as_str()),
+            bericht: Arc::from(self.message.as_str()),
+            afzender: Role::new(self.from.as_str()),
+            bron: self.source,
+            ontvanger,
+            verzoek: self.request.clone(),
+            feiten: self.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
+            dossier: Dossier::at(self.now, &self.facts()?, &party, message, &self.request.doel),
+        })
+    }
 
-fn question(case: &Case, facts: &Facts) -> Question {
-    let mut ontvanger =
-        Ontvanger { bsn_gerechtigd: case.to.bsn, wgs_soort: case.to.wgs.clone(), ..Ontvanger::default() };
-    case.to.given.iter().for_each(|&given| ontvanger.give(given));
-    let party = PartyId::new(case.to.party.as_str());
-    let message = Message { source: &case.message_source, id: &case.message_id };
-    Question {
-        role: Role::new(case.to.role.as_str()),
-        bericht: Arc::from(case.message.as_str()),
-        afzender: Role::new(case.from.as_str()),
-        bron: case.source,
-        ontvanger,
-        verzoek: case.request.clone(),
-        feiten: case.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
-        dossier: Dossier::at(case.now, facts, &party, message, &case.request.doel),
+    fn run(&self, engine: &Engine) -> Result<(Question, Vec<String>), String> {
+        if !engine.policies().any(|policy| policy.id == self.policy) {
+            return Err(format!("there is no policy `{}`", self.policy));
+        }
+        let question = self.question()?;
+        let decided = verdict(&self.expect, &engine.evaluate(&question), &engine.evaluate(&question.if_judged()))?;
+        Ok((question, decided))
     }
 }
 
 /// The policies that decided, if the case gives what it expects: those that permit, and the rules it names.
-fn verdict(case: &Case, engine: &Engine) -> Result<Vec<String>, String> {
-    if !engine.policies().any(|policy| policy.id == case.policy) {
-        return Err(format!("there is no policy `{}`", case.policy));
-    }
-    let question = question(case, &facts(case)?);
-    let sheet = engine.evaluate(&question);
+/// `judged` is the answer once every judgement is made that still could be.
+fn verdict(expect: &Expect, sheet: &Sheet, judged: &Sheet) -> Result<Vec<String>, String> {
     if sheet.failed {
         return Err("the policy could not be evaluated".to_owned());
     }
-    let missing = assessments(&engine.evaluate(&question.if_judged()), CategorySet::ALL);
+    let missing = assessments(judged, CategorySet::ALL);
     let outcome = match (sheet.permitted.is_empty(), missing.is_empty()) {
         (false, _) => Expected::Permitted,
         (true, false) => Expected::AwaitingAssessment,
         (true, true) => Expected::Refused,
     };
-    let expect = &case.expect;
     if outcome != expect.outcome {
-        return Err(format!("expected {:?}, got {outcome:?} {}", expect.outcome, because(&sheet)));
+        return Err(format!("expected {:?}, got {outcome:?} {}", expect.outcome, because(sheet)));
     }
-    let permitting = permitting(&sheet);
+    let permitting = permitting(sheet);
     match outcome {
-        Expected::Permitted => expect.permitted(&sheet, &permitting)?,
-        Expected::Refused => expect.refused(&sheet)?,
+        Expected::Permitted => expect.permitted(sheet, &permitting)?,
+        Expected::Refused => expect.refused(sheet)?,
         Expected::AwaitingAssessment if sorted(&expect.assessments) != missing => {
             return Err(format!("expected assessments {:?}, got {missing:?}", expect.assessments));
         }
         Expected::AwaitingAssessment => {}
     }
     for (what, rule) in &expect.withheld {
-        let rules = rules_against(&sheet, what)?;
+        let rules = rules_against(sheet, what)?;
         if !rules.contains(rule) {
             return Err(format!("expected rule {rule} against {what}, got {rules:?}"));
         }
@@ -232,3 +236,6 @@ fn because(sheet: &Sheet) -> String {
     let rules: Vec<_> = forbidding(sheet).iter().map(|p| p.id.clone()).collect();
     format!("(permitted by {:?}, forbidden by {rules:?})", permitting(sheet))
 }
+
+#[cfg(test)]
+mod mutants;

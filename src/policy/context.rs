@@ -2,6 +2,7 @@
 
 use crate::catalogue::definition::Given;
 use crate::category::{Category, CategorySet};
+use crate::envelope::Envelope;
 use crate::facts::{Beoordeling, Facts, SoortBeoordeling, SoortKader, VormToestemming, dutch_day};
 use crate::party::{PartyId, Role};
 use cedar_policy::{Context, EntityUid, RestrictedExpression};
@@ -37,6 +38,8 @@ pub struct Ontvanger {
     pub is_verzoeker: bool,
     pub gemeente_van_brp: bool,
     pub gemeente_van_vestiging: bool,
+    pub indiceert: bool,
+    pub behandelt: bool,
     pub wgs_soort: String,
 }
 
@@ -46,6 +49,8 @@ impl Ontvanger {
             Given::IsVerzoeker => self.is_verzoeker = true,
             Given::GemeenteVanBrp => self.gemeente_van_brp = true,
             Given::GemeenteVanVestiging => self.gemeente_van_vestiging = true,
+            Given::Indiceert => self.indiceert = true,
+            Given::Behandelt => self.behandelt = true,
         }
     }
 }
@@ -64,6 +69,12 @@ pub struct Verzoek {
 pub struct Message<'a> {
     pub source: &'a str,
     pub id: &'a str,
+}
+
+impl<'a> Message<'a> {
+    pub fn of(envelope: &'a Envelope) -> Message<'a> {
+        Message { source: &envelope.identity().source, id: &envelope.identity().id }
+    }
 }
 
 /// What the records say about the person, for this recipient and this message, at this moment.
@@ -134,11 +145,13 @@ impl Dossier {
             }
             // Free text never in general: only for the message that the assessment names.
             SoortBeoordeling::VrijeTekst => self.vrije_tekst |= about_this,
+            // They say who it is, not what he may have.
+            SoortBeoordeling::FzAfstemming | SoortBeoordeling::FzMdo => {}
         }
     }
 }
 
-fn counts(beoordeling: &Beoordeling, now: Timestamp, message: Message<'_>) -> bool {
+pub(super) fn counts(beoordeling: &Beoordeling, now: Timestamp, message: Message<'_>) -> bool {
     beoordeling.op.has_begun(now)
         && !beoordeling.geldig_tot.is_some_and(|until| until.is_over(now))
         && beoordeling.betreft.as_deref().is_none_or(|about| about == message.id)
@@ -164,6 +177,15 @@ impl Question {
         judged
     }
 
+    /// The same question at a time when a condition holds that does not yet.
+    pub fn once(&self, condition: &Arc<str>) -> Question {
+        let mut later = self.clone();
+        later.feiten.push(condition.clone());
+        later.feiten.sort();
+        later.feiten.dedup();
+        later
+    }
+
     /// As the policy's schema wants it.
     pub fn context(&self) -> Result<Context, super::engine::EvaluationError> {
         use RestrictedExpression as E;
@@ -186,6 +208,8 @@ impl Question {
                     ("is_verzoeker", E::new_bool(self.ontvanger.is_verzoeker)),
                     ("gemeente_van_brp", E::new_bool(self.ontvanger.gemeente_van_brp)),
                     ("gemeente_van_vestiging", E::new_bool(self.ontvanger.gemeente_van_vestiging)),
+                    ("indiceert", E::new_bool(self.ontvanger.indiceert)),
+                    ("behandelt", E::new_bool(self.ontvanger.behandelt)),
                     ("wgs_soort", text(&self.ontvanger.wgs_soort)),
                 ])?,
             ),

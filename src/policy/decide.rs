@@ -2,9 +2,11 @@
 
 use super::context::{Bron, Dossier, Message, Question, Verzoek};
 use super::engine::{Engine, PolicyRef, Sheet};
+use super::hold;
 use super::recipients::{self, Recipient};
+use super::routing::{self, Routed};
 use super::{Address, Grant, address};
-use crate::catalogue::{Catalogue, Condition, Pointer, Test};
+use crate::catalogue::{Catalogue, Condition, Day, Pointer, Test};
 use crate::category::{Category, CategorySet};
 use crate::code::Code;
 use crate::codetable::Lookup;
@@ -15,7 +17,7 @@ use crate::party::{PartyId, Role};
 use crate::receipt::{self, Shared, Withheld};
 use crate::translation::Mapping;
 use crate::validation::Valid;
-use jiff::{Timestamp, ToSpan, civil::Date};
+use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -31,11 +33,15 @@ pub struct Decided {
 pub struct Decision {
     pub recipient: PartyId,
     pub role: Role,
+    /// For whom the message is by the message itself: the same for as long as it waits, whoever it turns out to be.
+    pub(crate) meant_for: (PartyId, Role),
     pub verdict: Verdict,
     /// What the recipient's directory entry calls its format for this type.
     pub(crate) format_name: String,
     /// Rests on facts that can change before it is carried out.
     pub(crate) volatile: bool,
+    /// What the receipt must say besides.
+    pub(crate) notes: Vec<String>,
     pub(crate) sheet: Arc<Sheet>,
 }
 
@@ -45,6 +51,8 @@ pub enum Verdict {
     Granted(Grant, Option<Address>),
     Refused(Reason),
     AwaitingAssessment(Reason),
+    /// Too early: decided anew at this moment, which is the first at which it may be granted.
+    Held(Timestamp),
     /// Neither shared nor refused: the facts could not be had.
     FactsMissing,
 }
@@ -77,9 +85,25 @@ pub fn decide(
     catalogue: &Catalogue,
     now: Timestamp,
 ) -> Decided {
-    let asker = Asker { valid: &valid, facts, engine, directory, now, feiten: conditions(&valid, catalogue, now) };
-    let decisions = recipients::find(&valid, directory).into_iter().filter_map(|r| asker.decision(r)).collect();
+    let feiten = conditions(&valid, catalogue, now);
+    let asker = Asker { valid: &valid, facts, engine, directory, now, feiten };
+    let routed = routing::follow(&valid.kind, &asker.feiten, facts, Message::of(&valid.envelope), now);
+    let decisions = match routed {
+        Some(routed) => asker.routed(routed).into_iter().collect(),
+        None => recipients::find(&valid, directory).into_iter().filter_map(|r| asker.decision(r)).collect(),
+    };
     Decided { valid, decisions, now }
+}
+
+/// Does a decision about this message need what IRIS knows of the person?
+pub fn needs_facts(valid: &Valid, directory: &Directory, catalogue: &Catalogue, now: Timestamp) -> bool {
+    let kind = &valid.kind;
+    if kind.route.is_some() {
+        let conditions = conditions(valid, catalogue, now);
+        let routed = routing::follow(kind, &conditions, None, Message::of(&valid.envelope), now);
+        return routed.is_some_and(|routed| routed.needs_facts());
+    }
+    kind.answer.is_some() || recipients::find(valid, directory).iter().any(|recipient| recipient.needs_facts)
 }
 
 struct Asker<'a> {
@@ -94,14 +118,16 @@ struct Asker<'a> {
 impl Asker<'_> {
     /// `None` where the party turns out not to be a recipient at all.
     fn decision(&self, recipient: Recipient) -> Option<Decision> {
-        let needs_facts = self.valid.kind.answer.is_some() || recipient.when.is_some();
+        let needs_facts = self.valid.kind.answer.is_some() || recipient.needs_facts;
         let format_name = recipient.party.as_ref().map_or("json", |p| p.format_for(&self.valid.kind.kind));
         let decision = |verdict, sheet| Decision {
             recipient: recipient.id.clone(),
             role: recipient.role.clone(),
+            meant_for: (recipient.id.clone(), recipient.role.clone()),
             verdict,
             format_name: format_name.to_owned(),
             volatile: needs_facts,
+            notes: Vec::new(),
             sheet,
         };
         let facts = match (needs_facts, self.facts) {
@@ -128,10 +154,28 @@ impl Asker<'_> {
         Some(decision(verdict, sheet))
     }
 
+    /// The one decision about a message that goes where its route leads.
+    fn routed(&self, routed: Routed<'_>) -> Option<Decision> {
+        let mut decision = self.decision(recipients::routed(&routed, self.directory))?;
+        if let (Verdict::Refused(_), Some(detail)) = (&decision.verdict, routed.awaits())
+            && self.somebody_may_have_it()
+        {
+            decision.verdict = Verdict::AwaitingAssessment(Reason::new(Code::AssessmentNeeded, detail));
+        }
+        decision.meant_for = recipients::whoever();
+        decision.notes = routed.notes;
+        Some(decision)
+    }
+
+    /// Whichever recipient a person chooses; otherwise there is nothing to wait for.
+    fn somebody_may_have_it(&self) -> bool {
+        let mut candidates = recipients::find(self.valid, self.directory).into_iter();
+        candidates.any(|candidate| !self.engine.answer(&self.question(&candidate, self.facts)).permitted.is_empty())
+    }
+
     fn question(&self, recipient: &Recipient, facts: Option<&Facts>) -> Question {
         let verzoek = verzoek(self.valid);
-        let identity = self.valid.envelope.identity();
-        let message = Message { source: &identity.source, id: &identity.id };
+        let message = Message::of(&self.valid.envelope);
         let dossier = facts
             .map_or_else(Dossier::default, |facts| Dossier::at(self.now, facts, &recipient.id, message, &verzoek.doel));
         let bron = if self.valid.kind.answer.is_some() || self.valid.sender_role.as_str() == "reclassering" {
@@ -152,6 +196,9 @@ impl Asker<'_> {
     }
 
     fn not_permitted(&self, question: &Question, sheet: &Sheet, places: CategorySet) -> Verdict {
+        if let Some(until) = self.held_until(question, places) {
+            return Verdict::Held(until);
+        }
         let judged = self.engine.answer(&question.if_judged());
         let missing = assessments(&judged, places);
         if !missing.is_empty() {
@@ -162,6 +209,15 @@ impl Asker<'_> {
             return Verdict::Refused(Reason::new(Code::NothingToShare, Code::NothingToShare.hint()));
         }
         Verdict::Refused(refusal(sheet))
+    }
+
+    /// Where nothing but the day stands in the way.
+    fn held_until(&self, question: &Question, places: CategorySet) -> Option<Timestamp> {
+        let hold = self.valid.kind.hold.as_ref()?;
+        let date = self.valid.text(&hold.at)?.parse().ok()?;
+        let until = hold::until(date, hold.months, self.now)?;
+        let sheet = self.engine.answer(&question.once(&hold.condition));
+        (!sheet.failed && !sheet.permitted.and(places).is_empty()).then_some(until)
     }
 }
 
@@ -208,6 +264,7 @@ fn verzoek(valid: &Valid) -> Verzoek {
         Some(Value::String(one)) => vec![one.clone()],
         _ => Vec::new(),
     };
+    uitzondering.extend(request.claims.iter().filter(|(_, at)| valid.at(at).is_some()).map(|(name, _)| name.clone()));
     uitzondering.sort();
     uitzondering.dedup();
     Verzoek { grond: text(&request.grond), doel: text(&request.doel), uitzondering }
@@ -215,35 +272,42 @@ fn verzoek(valid: &Valid) -> Verzoek {
 
 fn conditions(valid: &Valid, catalogue: &Catalogue, now: Timestamp) -> Vec<Arc<str>> {
     let today = dutch_day(now);
-    let holds = |c: &&Condition| valid.at(&c.at).is_some_and(|v| test(&c.test, v, catalogue, today));
-    let mut names: Vec<_> = valid.kind.conditions.iter().filter(holds).map(|c| c.name.clone()).collect();
+    let day = |day: &Day| match day {
+        Day::Today => Some(today),
+        Day::At(pointer) => valid.text(pointer).and_then(|text| text.parse().ok()),
+    };
+    let test = |value: &Value, test: &Test| holds(test, value, catalogue, today, &day);
+    let is_so = |c: &&Condition| valid.at(&c.at).is_some_and(|value| c.tests.iter().all(|t| test(value, t)));
+    let mut names: Vec<_> = valid.kind.conditions.iter().filter(is_so).map(|c| c.name.clone()).collect();
     names.sort();
     names.dedup();
     names
 }
 
-fn test(test: &Test, value: &Value, catalogue: &Catalogue, today: Date) -> bool {
+fn holds(test: &Test, value: &Value, catalogue: &Catalogue, today: Date, day: &impl Fn(&Day) -> Option<Date>) -> bool {
+    // Of a list, one that passes is enough.
+    if let (Value::Array(items), false) = (value, matches!(test, Test::Exists)) {
+        return items.iter().any(|item| holds(test, item, catalogue, today, day));
+    }
+    let date = || value.as_str().and_then(|text| text.parse::<Date>().ok());
     match test {
         Test::Exists => true,
         Test::OneOf(values) => values.contains(value),
         Test::AtLeast(least) => value.as_i64().is_some_and(|n| n >= *least),
-        Test::InTable(table) => {
-            let table = catalogue.tables.get(table);
-            let code = value.as_str();
-            code.zip(table).is_some_and(|(code, table)| matches!(table.lookup(code, today), Lookup::Valid(_)))
+        Test::InTable(table, on) => {
+            let found = catalogue.tables.get(table).zip(value.as_str()).zip(day(on));
+            found.is_some_and(|((table, code), on)| matches!(table.lookup(code, on), Lookup::Valid(_)))
         }
-        Test::WithinMonths(months) => {
-            let date = value.as_str().and_then(|text| text.parse::<Date>().ok());
-            let last = today.checked_add(months.months()).ok();
-            date.zip(last).is_some_and(|(date, last)| date <= last)
-        }
+        Test::WithinMonths(months) => date().is_some_and(|date| hold::is_within(date, *months, today)),
+        Test::NotBefore(first) => date().zip(day(first)).is_some_and(|(date, first)| date >= first),
+        Test::NotAfter(last) => date().zip(day(last)).is_some_and(|(date, last)| date <= last),
     }
 }
 
 impl Decision {
     /// What the receipt says: `shared` is what is in the bytes that go out, `present` what there was to share.
     pub(crate) fn record(&self, shared: CategorySet, present: CategorySet, has_bsn: bool) -> receipt::Decision {
-        let mut record = receipt::Decision::default();
+        let mut record = receipt::Decision { notes: self.notes.clone(), ..receipt::Decision::default() };
         for category in shared.iter() {
             let grounds = self.sheet.by.get(&category).into_iter().flatten().filter(|p| !p.forbids);
             record.shared.extend(grounds.map(|policy| Shared {

@@ -3,6 +3,7 @@
 
 use super::Question;
 use super::context::{category_uid, uid};
+use super::formula::Formula;
 use crate::catalogue::{Finding, Sources, sources};
 use crate::category::{Category, CategorySet};
 use crate::code::Code;
@@ -20,7 +21,7 @@ const SCHEMA_FILE: &str = "ketenpoort.cedarschema";
 const REQUIRED: [&str; 5] = ["id", "title", "legal_basis", "source", "status"];
 const STATUSES: [&str; 2] = ["bevestigd", "te bevestigen"];
 /// The BSN is asked about by itself: it needs more than the other personal numbers.
-const BSN: &str = "bsn";
+pub(super) const BSN: &str = "bsn";
 /// More different questions than this and the cache starts over; a bound, not a tuning knob.
 const CACHE: usize = 16_384;
 
@@ -51,6 +52,13 @@ pub struct PolicyRef {
     /// The human judgement that this policy waits for.
     pub assessment: Option<String>,
     pub forbids: bool,
+}
+
+/// A rule, and when it is satisfied.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub about: Arc<PolicyRef>,
+    pub when: Formula,
 }
 
 /// The answer to one question, for every category.
@@ -118,6 +126,24 @@ impl Engine {
         self.try_evaluate(question).unwrap_or(Sheet { failed: true, ..Sheet::default() })
     }
 
+    /// Every rule, in the order of their names, taken apart into its conditions.
+    pub fn rules(&self) -> Result<Vec<Rule>, Finding> {
+        let mut rules = Vec::new();
+        for policy in self.set.policies() {
+            let Some(about) = self.refs.get(policy.id()) else {
+                continue;
+            };
+            let when = Formula::of(policy).map_err(|error| finding("", None, &about.id, error.to_string()))?;
+            rules.push(Rule { about: about.clone(), when });
+        }
+        rules.sort_by(|a, b| a.about.id.cmp(&b.about.id));
+        Ok(rules)
+    }
+
+    pub(super) fn entities(&self) -> &Entities {
+        &self.entities
+    }
+
     fn try_evaluate(&self, question: &Question) -> Result<Sheet, EvaluationError> {
         let principal = uid("Rol", question.role.as_str());
         let action = uid("Action", "verstrekken");
@@ -136,15 +162,23 @@ impl Engine {
             by.sort_by(|a, b| a.id.cmp(&b.id));
             Ok((response.decision() == Decision::Allow, by))
         };
+        Sheet::of(|resource| ask(category_uid(resource)))
+    }
+}
+
+impl Sheet {
+    /// The sheet of what is answered about each category and about the BSN: whether it is permitted, and by which
+    /// rules it is or is not.
+    pub(super) fn of<E>(mut ask: impl FnMut(&str) -> Result<(bool, Vec<Arc<PolicyRef>>), E>) -> Result<Sheet, E> {
         let mut sheet = Sheet::default();
         for &category in Category::ALL {
-            let (allowed, by) = ask(category_uid(category.as_str()))?;
+            let (allowed, by) = ask(category.as_str())?;
             if allowed {
                 sheet.permitted.insert(category);
             }
             sheet.by.insert(category, by);
         }
-        let (bsn, by) = ask(category_uid(BSN))?;
+        let (bsn, by) = ask(BSN)?;
         sheet.bsn = bsn;
         sheet.bsn_forbidden_by = by.into_iter().filter(|p| p.forbids).collect();
         Ok(sheet)
@@ -153,6 +187,11 @@ impl Engine {
 
 fn finding(file: &str, line: Option<u64>, place: &str, hint: impl Into<String>) -> Finding {
     Finding::new(format!("policies/{file}"), line, Problem::new(Code::PolicyInvalid, place, hint))
+}
+
+/// As the entities below have it.
+pub fn same_or_part(resource: &str, whole: &str) -> bool {
+    resource == whole || (resource == BSN && whole == Category::Persoonsnummers.as_str())
 }
 
 fn entities() -> Entities {

@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan};
 use std::path::Path;
 use std::sync::Arc;
 
-const ROLES: [&str; 12] = [
+const ROLES: [&str; 13] = [
     "gemeente-college",
     "gemeente-gemandateerde",
     "burgemeester",
@@ -25,13 +25,17 @@ const ROLES: [&str; 12] = [
     "reclassering",
     "zorgaanbieder",
     "nifp",
+    "dji-pmo",
 ];
 const MUNICIPAL: [&str; 3] = ["gemeente-college", "gemeente-gemandateerde", "burgemeester"];
 
-fn engine() -> Engine {
+pub fn sources() -> Sources {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
-    Engine::load(&sources).unwrap()
+    Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap()
+}
+
+pub fn engine() -> Engine {
+    Engine::load(&sources()).unwrap()
 }
 
 fn pick(rng: &mut Rng, from: &[&str]) -> String {
@@ -43,7 +47,7 @@ fn categories(rng: &mut Rng) -> CategorySet {
     Category::ALL.iter().copied().filter(|_| rng.u8(..4) < some).collect()
 }
 
-fn question(rng: &mut Rng) -> Question {
+pub fn question(rng: &mut Rng) -> Question {
     let mut wgs = vec!["", "woningcorporatie"];
     wgs.extend(WGS_KINDS);
     let kader_aanwezig = rng.bool();
@@ -56,6 +60,8 @@ fn question(rng: &mut Rng) -> Question {
                 "casusoverleg.gegevens-gevraagd",
                 "kinderbescherming.informatie-gevraagd",
                 "detentie.invrijheidstelling-aangekondigd",
+                "forensische-zorg.indicatie-gevraagd",
+                "forensische-zorg.titel-eindigt",
             ],
         )),
         afzender: Role::new(pick(rng, &["dji", "zvh", "rvdk", "gemeente-gemandateerde", "reclassering"])),
@@ -65,18 +71,24 @@ fn question(rng: &mut Rng) -> Question {
             is_verzoeker: rng.u8(..4) > 0,
             gemeente_van_brp: rng.bool(),
             gemeente_van_vestiging: rng.bool(),
+            indiceert: rng.bool(),
+            behandelt: rng.bool(),
             wgs_soort: pick(rng, &wgs),
         },
         verzoek: Verzoek {
-            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo"]),
-            doel: pick(rng, &["toezicht", "advies"]),
+            grond: pick(rng, &["", "18b", "bij", "43_4", "wmo", "advies", "toezicht", "indiceren_fz"]),
+            doel: pick(rng, &["", "toezicht", "advies"]),
             uitzondering: ["ernstige_bedreiging", "kindermishandeling", "rvdk_behoefte"]
                 .into_iter()
                 .filter(|_| rng.bool())
                 .map(str::to_owned)
                 .collect(),
         },
-        feiten: Vec::new(),
+        feiten: ["behoefte_kind", "titel_eindigt", "titel_van_kracht"]
+            .into_iter()
+            .filter(|_| rng.bool())
+            .map(Arc::from)
+            .collect(),
         dossier: Dossier {
             bekend: rng.bool(),
             kader_aanwezig,
@@ -112,8 +124,18 @@ fn the_invariants_hold_for_any_question() {
             assert!(sheet.permitted.minus(dossier.toestemming).is_empty(), "1: {question:?}");
         }
         let named_grounds = ["gemeente-gemandateerde", "zvh", "zvh-deelnemer", "rvdk", "om", "zm", "dji"];
-        if from_reclassering && !named_grounds.contains(&role) {
+        let forensic_care = match &*question.bericht {
+            "forensische-zorg.indicatie-gevraagd" => question.ontvanger.indiceert,
+            "forensische-zorg.titel-eindigt" => question.ontvanger.behandelt && role == "zorgaanbieder",
+            _ => false,
+        };
+        if from_reclassering && !named_grounds.contains(&role) && !forensic_care {
             assert!(sheet.permitted.minus(dossier.toestemming).is_empty(), "2: {question:?}");
+        }
+        let has_a_title = question.feiten.iter().any(|fact| **fact == *"titel_van_kracht");
+        if *question.bericht == *"forensische-zorg.indicatie-gevraagd" && !(has_a_title && question.ontvanger.indiceert)
+        {
+            assert!(sheet.permitted.is_empty(), "forensic care: {question:?}");
         }
         if role == "zvh-deelnemer" && !WGS_KINDS.contains(&question.ontvanger.wgs_soort.as_str()) {
             assert!(sheet.permitted.is_empty(), "3: {question:?}");

@@ -139,6 +139,24 @@ fn of_assessments_what_both_say() {
 }
 
 #[test]
+fn who_indicates_care_is_named_only_where_both_name_the_same() {
+    let table = [
+        (Some("nifp"), Some("nifp"), Some("nifp")),
+        (Some("nifp"), Some("dji-pmo"), None),
+        (None, Some("nifp"), None),
+        (Some("nifp"), None, None),
+    ];
+    for (said, recorded, expected) in table {
+        let statement = |named: Option<&str>| json!({ "id": "b", "soort": "fz_mdo", "betreft": "m", "op": "2026-11-01", "indicatiesteller": named });
+        let facts = json!({ "bekend": true, "beoordelingen": [statement(said)] });
+        let facts: Facts = serde_json::from_value(facts).unwrap();
+        let facts = facts.with(&[record(Kind::Beoordeling, statement(recorded))]).unwrap();
+        let named = facts.beoordelingen[0].indicatiesteller.as_ref();
+        assert_eq!(named.map(Role::as_str), expected, "{said:?} {recorded:?}");
+    }
+}
+
+#[test]
 fn who_cannot_read_what_is_on_record_cannot_decide() {
     let broken = Record { content: r#"{"toestemming":"t"}"#.to_owned(), ..withdrawn("2026-11-24") };
     assert_eq!(iris(&[consent(&["zorg"])]).with(&[broken]).err(), Some(Unreadable));

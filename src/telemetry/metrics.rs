@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
@@ -15,7 +15,9 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     /// Types that may be a label; anything else a sender makes up is `other`.
-    kinds: Vec<String>,
+    kinds: RwLock<Vec<String>>,
+    rules: IntGaugeVec,
+    reloads: IntCounterVec,
     received: IntCounterVec,
     outcomes: IntCounterVec,
     attempts: IntCounterVec,
@@ -30,7 +32,7 @@ struct Inner {
 }
 
 impl Metrics {
-    pub fn new(kinds: Vec<String>) -> Result<Metrics, prometheus::Error> {
+    pub fn new() -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new_custom(Some("ketenpoort".to_owned()), None)?;
         let counter = |name: &str, help: &str, labels: &[&str]| {
             let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
@@ -49,6 +51,8 @@ impl Metrics {
         let delivered_seconds = Histogram::with_opts(seconds.buckets(buckets))?;
         registry.register(Box::new(delivered_seconds.clone()))?;
         Ok(Metrics(Arc::new(Inner {
+            rules: gauges("rules_info", "The set of rules of now", &["policy_version", "mapping_version"])?,
+            reloads: counter("reloads_total", "Sets of rules that were read anew", &["result"])?,
             received: counter("messages_received_total", "Messages taken from a partner's queue", &["party"])?,
             outcomes: counter("outcomes_total", "Outcomes per recipient", &["type", "outcome", "code"])?,
             attempts: counter("delivery_attempts_total", "Attempts to deliver", &["way", "result"])?,
@@ -61,12 +65,23 @@ impl Metrics {
             in_flight: gauge("in_flight", "Messages being worked on")?,
             delivered_seconds,
             registry,
-            kinds,
+            kinds: RwLock::default(),
         })))
     }
 
     fn kind<'a>(&self, kind: Option<&'a str>) -> &'a str {
-        kind.filter(|kind| self.0.kinds.iter().any(|known| known == kind)).unwrap_or("other")
+        let kinds = self.0.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        kind.filter(|kind| kinds.iter().any(|known| known == kind)).unwrap_or("other")
+    }
+
+    /// Which types there are, and by which rules.
+    pub fn rules(&self, kinds: Vec<String>, policy_version: &str, mapping_version: &str) {
+        *self.0.kinds.write().unwrap_or_else(PoisonError::into_inner) = kinds;
+        self.0.rules.reset();
+        self.0.rules.with_label_values(&[policy_version, mapping_version]).set(1);
+    }
+    pub fn reloaded(&self, result: &str) {
+        self.0.reloads.with_label_values(&[result]).inc();
     }
 
     pub fn received(&self, party: &str) {
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn whatever_can_wait_has_a_count_and_an_age_also_where_nothing_waits() {
-        let metrics = Metrics::new(Vec::new()).unwrap();
+        let metrics = Metrics::new().unwrap();
         let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
         let oldest = now - SignedDuration::from_mins(90);
         metrics.waiting(&[Waiting { outcome: Outcome::AwaitingAssessment, count: 3, oldest }], now);

@@ -1,5 +1,6 @@
 //! The three uses: what goes in, what each recipient gets of it, and what the sender is told.
 
+mod forensic_care;
 mod notifications;
 mod order;
 mod records;

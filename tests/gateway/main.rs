@@ -9,6 +9,7 @@ mod leak;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;
+mod reload;
 mod scene;
 mod start;
 mod traces;

@@ -34,7 +34,7 @@ fn installation(folder: &Path, address: &str) {
     fs::write(folder.join("ketenpoort.toml"), config).unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();

@@ -138,6 +138,65 @@ fn a_notice_forwards_only_what_may_leave_and_tells_nothing_else() {
     }
 }
 
+/// Type, sender, what stands at places with a meaning of their own, and what its first recipient may have.
+type Sent = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
+
+const SENT: [Sent; 3] = [
+    (
+        "forensische-zorg.indicatie-gevraagd.v1",
+        "dji",
+        &[
+            ("/titel/eindigt_op", "2028-01-31"),
+            ("/detentie/einde", "2027-06-01"),
+            ("/detentie/vi_datum", "2027-06-01"),
+            ("/toezicht/begint_op", "2027-06-01"),
+            ("/toezicht/eindigt_op", "2028-01-31"),
+            ("/zorg/start_op", "2027-06-01"),
+        ],
+        // What stands there about care comes out of closed lists.
+        &["identificatie", "persoonsnummers", "risicoanalyse", "titel"],
+    ),
+    (
+        "forensische-zorg.titel-eindigt.v1",
+        "reclassering",
+        &[("/zorgaanbieder/oin", "00000099000900000204"), ("/gemeente/gemeentecode", "0363")],
+        &["detentie", "identificatie", "justitieel_kader"],
+    ),
+    (
+        "advies.uitgebracht.v1",
+        "reclassering",
+        &[("/ontvanger/oin", "00000099000900000005")],
+        &[
+            "basisvoorwaarden",
+            "identificatie",
+            "justitieel_kader",
+            "persoonsnummers",
+            "risicoanalyse",
+            "titel",
+            "vonnis",
+            "zorg",
+        ],
+    ),
+];
+
+#[test]
+fn what_is_sent_on_holds_only_the_permitted_categories_and_nothing_else_is_told() {
+    let bench = Bench::new();
+    for (seed, (name, from, given, permitted)) in (5..).zip(SENT) {
+        let marked = fill(&bench.schema(&format!("canonical/{name}")), seed, given);
+        let raw = bench.message(from, name, marked.document.to_string());
+        let (explained, said) = bench.walk(&raw, Some(&facts(json!({}))));
+        assert_eq!(places(found(&marked.markers, &said)), [""; 0], "{name}");
+        let payload = explained.deliveries[0].payload.as_ref().unwrap_or_else(|| panic!("{said}")).to_string();
+        let mut categories: Vec<_> =
+            found(&marked.markers, &payload).iter().filter_map(|marker| marker.category.as_deref()).collect();
+        categories.sort_unstable();
+        categories.dedup();
+        assert_eq!(categories, permitted, "{name}");
+        assert!(explained.deliveries[1..].iter().all(|other| other.payload.is_none()), "{said}");
+    }
+}
+
 #[test]
 fn an_answer_holds_only_the_permitted_categories_of_what_iris_knows() {
     let bench = Bench::new();

@@ -159,6 +159,24 @@ async fn a_party_that_is_no_recipient_after_all_leaves_no_row() {
 }
 
 #[tokio::test]
+async fn what_waits_for_whom_it_is_gets_its_recipient_later_and_never_after_an_attempt() {
+    let house = House::new().await;
+    let (party, role) = (PartyId::new("nifp"), Role::new("nifp"));
+    let waits = accept_one(&house.ledger, message("a", vec![waiting(Outcome::AwaitingAssessment, Some(at(5)))])).await;
+    house.ledger.address(waits, party.clone(), role.clone()).await.unwrap();
+    let row = house.killed().await.ledger.delivery(waits).await.unwrap();
+    assert_eq!((row.recipient, row.role), (Some(party.clone()), Some(role.clone())));
+
+    let tried = accept_one(&house.ledger, message("b", vec![volatile(State::Ready(outgoing()))])).await;
+    let over = accept_one(&house.ledger, message("c", vec![refused()])).await;
+    for key in [tried, over] {
+        let addressed = house.ledger.address(key, party.clone(), role.clone()).await;
+        assert!(matches!(addressed, Err(Error::NoSuchRow)));
+        assert_eq!(house.ledger.delivery(key).await.unwrap().recipient, Some(PartyId::new("gemeente:0363")));
+    }
+}
+
+#[tokio::test]
 async fn the_message_is_kept_until_its_last_delivery_is_over() {
     let house = House::new().await;
     let deliveries = vec![volatile(State::Ready(outgoing())), waiting(Outcome::Held, Some(at(1)))];

@@ -91,7 +91,7 @@ fn who_has_no_endpoint_waits_for_a_person_and_the_others_do_not() {
         assert!(matches!(fate("gemeente:0202"), Fate::Deliver(..)), "{endpoints}");
         match fate("gemeente:0344") {
             Fate::Deliver(..) => assert!(reached, "{endpoints}"),
-            Fate::Wait(outcome, reason) => {
+            Fate::Wait(outcome, reason, _) => {
                 assert!(!reached, "{endpoints}");
                 assert_eq!((*outcome, reason.code), (Outcome::Parked, Code::NotAddressable));
             }
