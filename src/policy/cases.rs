@@ -13,7 +13,7 @@ use crate::record::{self, Record};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 #[derive(Deserialize)]
@@ -87,11 +87,13 @@ enum Expected {
     AwaitingAssessment,
 }
 
-/// What did not hold; of what did, the questions that were put, and the policies that a case saw decide.
+/// How many cases held, and what did not; of those that did, the questions that were put, each once, and the
+/// policies that a case saw decide.
 #[derive(Debug, Default)]
 pub struct Report {
+    pub passed: usize,
     pub findings: Vec<Finding>,
-    pub questions: Vec<Question>,
+    pub questions: HashSet<Question>,
     pub decided: BTreeSet<String>,
 }
 
@@ -100,7 +102,8 @@ pub fn run(files: &Sources, engine: &Engine) -> Report {
     for row in rows(files, &mut report.findings) {
         match row.read::<Case>().and_then(|case| case.run(engine).map_err(|hint| row.failed(hint))) {
             Ok((question, decided)) => {
-                report.questions.push(question);
+                report.passed += 1;
+                report.questions.insert(question);
                 report.decided.extend(decided);
             }
             Err(finding) => report.findings.push(finding),
@@ -145,7 +148,7 @@ impl Case {
             return Err(format!("there is no policy `{}`", self.policy));
         }
         let question = self.question()?;
-        let decided = verdict(&self.expect, &engine.evaluate(&question), &engine.evaluate(&question.if_judged()))?;
+        let decided = verdict(&self.expect, &engine.answer(&question), &engine.answer(&question.if_judged()))?;
         Ok((question, decided))
     }
 }

@@ -331,6 +331,7 @@ impl Decision {
         let forbid = self.sheet.by.get(&category).and_then(|by| by.iter().find(|p| p.forbids));
         match forbid {
             Some(rule) => format!("rule {}", rule.id),
+            None if matches!(self.verdict, Verdict::Held(_)) => "no rule permits it yet".to_owned(),
             None if !self.sheet.permitted.contains(category) => "no rule permits it".to_owned(),
             None if shared.is_empty() => "it was not sent".to_owned(),
             None => "no place for it in the recipient's form".to_owned(),
