@@ -152,8 +152,12 @@ impl Work {
             Command::Settle { delivery, settlement, at, reply } => self.settle(delivery.0, settlement, at, reply),
             Command::Retry { delivery, attempts, next, reason, tried, at, reply } => {
                 let row = self.rows.get_mut(&delivery.0).ok_or(Error::NoSuchRow);
-                let retried: Result<Retry, Error> =
-                    row.and_then(|row| Ok(row.progress.retry(attempts, next, reason, tried, at)?));
+                let retried: Result<Retry, Error> = row.and_then(|row| {
+                    // What is decided anew is made ready anew, which says so before it is sent; what goes out again
+                    // as it was says nothing before, so that a crash would leave it untold.
+                    let tried = tried || !row.volatile;
+                    Ok(row.progress.retry(attempts, next, reason, tried, at)?)
+                });
                 Answer::known(reply, retried)
             }
             Command::Change { delivery, change, at, reply } => {

@@ -34,7 +34,7 @@ fn signed(outcome: Outcome, decision: Decision) -> SignedReceipt {
 }
 
 fn about(id: &str, subject: Subject, category: Category) -> NewMessage {
-    let sent = NewDelivery { decision: shared(category), ..ready() };
+    let sent = NewDelivery { decision: shared(category), ..volatile(State::Ready(outgoing())) };
     NewMessage { subject, ..message(id, vec![sent]) }
 }
 
