@@ -142,6 +142,7 @@ const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
 const FZ: &str = "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+const CONSENT: &str = "mappings/toestemming.vastgelegd.v1/message.yaml";
 const BIJ: &str = "mappings/detentie.bij-melding.v1/message.yaml";
 
 #[rustfmt::skip]
@@ -238,6 +239,16 @@ const MAPPINGS: &[Broken] = &[
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/organisatie`"),
     broken(MEETING, "{from: /overleg/kenmerk, to: /kenmerk}", "{from: /persoon/skn, to: /kenmerk}",
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml: KP-7004 answer/carry: only bookkeeping"),
+    broken(CONSENT, "record: {kind: toestemming, at: /toestemming}", "",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : give `recipients`, or `record`"),
+    broken(CONSENT, "at: /toestemming}", "at: /persoon}",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : `record` holds `/persoon/bsn`, which is not"),
+    broken(CONSENT, "kind: toestemming,", "kind: volmacht,",
+        "mappings/toestemming.vastgelegd.v1/message.yaml:~: KP-7004 : "),
+    broken(CONSENT, "record:", "recipients: [{role: om, party: om}]\nrecord:",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` goes to nobody"),
+    broken(CONSENT, "record:", "order: {key: [/persoon/skn]}\nrecord:",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` is neither sent nor answered"),
     broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: terugkeer}",
         "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `terugkeer` must be one condition with `within_months`"),
     broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: tbs}",

@@ -46,7 +46,7 @@ The JSON:
 With --against:
   {\"equal\", \"before\": {\"policy_version\"}, \"after\": {\"policy_version\"},
    \"rules\": [{\"change\": \"added\"|\"removed\"|\"changed\", \"before\": RULE|null, \"after\": RULE|null}],
-   \"cells\": [{\"role\", \"rule\", \"categories\": [...], \"change\", \"before\": {\"effect\", \"when\"}|null, \"after\": ...}]}
+   \"cells\": [{\"roles\": [...], \"rule\", \"categories\": [...], \"change\", \"before\": {\"effect\", \"when\"}|null, \"after\": ...}]}
 
 With --against the exit code is 0 where both policies say the same, and 1 where they differ; other words in \
 begrippen.yaml or another order of conditions make no difference.
