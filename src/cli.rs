@@ -87,7 +87,11 @@ impl ConfigArg {
 pub struct FilesArgs {
     #[command(flatten)]
     pub config: ConfigArg,
-    /// Folders instead of those in the configuration: it then need not exist
+    /// Holds schemas, policies, mappings and deploy/partners, as this repository does: the configuration need then
+    /// not exist
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub root: Option<PathBuf>,
+    /// One folder instead of that in the configuration, or of all four
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub schemas: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help_heading = "Files")]
