@@ -82,7 +82,7 @@ codes! {
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
     NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
-    NoWords = "KP-7008", "the glossary has no words for this", "add them to policies/begrippen.yaml";
+    NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
 }
 
 impl fmt::Display for Code {

@@ -246,6 +246,20 @@ fn check_and_parked_read_the_same_configuration() {
     }
 }
 
+/// As docs/privacy-officer.md has it.
+#[test]
+fn a_root_stands_for_all_folders_and_explain_tells_what_the_guide_shows() {
+    let kind = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
+    let message = ["deploy/demo/messages/request-18b-kader.json", "--from", "gemeente:0606", "--type", kind];
+    let facts = ["--facts", "docs/voorbeeld-feiten.json", "--root", env!("CARGO_MANIFEST_DIR"), "--json"];
+    let outcome = |now: &str| {
+        let output = ketenpoort(&[&["explain"], &message[..], &facts, &["--now", now]].concat());
+        serde_json::from_str::<Value>(stdout(&output)).unwrap()["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(outcome("2026-11-24T10:00:00Z"), "delivered");
+    assert_eq!(outcome("2030-04-01T10:00:00Z"), "refused");
+}
+
 #[test]
 fn check_names_what_no_case_exercises_and_fails_on_it_if_asked() {
     let folder = policies_without_cases();

@@ -22,7 +22,7 @@ pub struct Args {
     /// Of every policy a case must see it decide; and of each of its conditions, alternatives and list members, one
     /// case that it decides because of that one, and one that nothing but that one keeps it from deciding. What no
     /// case could ever show stands in dekking.yaml beside the policies, with the reason. Every message type needs a
-    /// case, and every term of a policy needs words in begrippen.yaml.
+    /// case, and every term of a policy needs words in begrippen.yaml or the folder begrippen.
     #[arg(long)]
     coverage: bool,
 }

@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 const HELP: &str = "The page is made from the rules themselves: for every recipient's role and every category, which rule \
-permits or forbids it, on which legal basis, and what must hold. Words come from begrippen.yaml beside the policy; what \
+permits or forbids it, on which legal basis, and what must hold. Words come from begrippen.yaml beside the policy, and from the folder begrippen; what \
 has none is shown as Cedar. The role * is every role that no rule names; the category bsn is part of persoonsnummers.
 
 The JSON:

@@ -40,6 +40,9 @@ static ADDRESSED: Statement = Statement {
     columns: 3,
     tail: "AS v WHERE delivery.key = v.column1",
 };
+/// The most frequent change, and the smallest.
+static RECEIPT_SENT: Statement =
+    Statement { head: "UPDATE delivery SET receipt_at = NULL WHERE key IN", columns: 1, tail: "" };
 static PENDING: Statement = Statement {
     head: "INSERT INTO pending (delivery, decision, kind, content_type, digest, body) SELECT * FROM",
     columns: 6,
@@ -134,8 +137,11 @@ impl Written {
         let raw = keeping.map(|row| (row.key, std::mem::take(&mut row.accept.message.raw))).collect();
         let removed = self.removed.into_iter().map(|row| row.key).collect();
         // First what goes, so that what comes takes its place: a page is then written once, not twice.
+        let (sent, changed): (Vec<_>, Vec<_>) = changed.into_iter().partition(|row| row.has_only_its_receipt_sent());
+        let sent = sent.into_iter().map(|row| row.key).collect();
         let settled = vec![
             CHANGED_DELIVERY.with(changed, put_changed),
+            RECEIPT_SENT.with(sent, put_one),
             NO_PENDING.with(dropped, put_one),
             NEW_RECEIPT.with(self.receipts, put_receipt),
         ];

@@ -363,6 +363,11 @@ impl Row {
         self.before.as_ref() != Some(&self.progress)
     }
 
+    pub fn has_only_its_receipt_sent(&self) -> bool {
+        let sent = self.before.clone().map(|before| Progress { receipt_at: None, ..before });
+        self.progress.receipt_at.is_none() && sent.as_ref() == Some(&self.progress)
+    }
+
     fn due_receipt(&self, jws: SignedReceipt) -> DueReceipt {
         DueReceipt {
             key: DeliveryKey(self.key),

@@ -126,7 +126,11 @@ fn every_term_of_the_policy_has_words() {
     let words = Glossary::read(&sources()).unwrap();
     assert_eq!(SHIPPED.unexplained(&words), BTreeSet::new());
     let mut files = sources();
-    files.policies.remove(glossary::FILE);
+    let more = "rollen: {rvdk: een ander, bureau: een bureau}".to_owned();
+    files.policies.insert("begrippen/meer.yaml".to_owned(), more);
+    let added = Glossary::read(&files).unwrap();
+    assert_eq!((added.role("rvdk"), added.role("bureau")), (words.role("rvdk"), "een bureau".to_owned()));
+    files.policies.retain(|file, _| !file.starts_with("begrippen"));
     let wordless = matrix_of(&files, &[]);
     let unexplained = wordless.unexplained(&Glossary::default());
     for term in [("zvh-wgs", "context.bekend"), ("", "rvdk"), ("", "zorg"), ("wmo", "context.verzoek.grond == \"wmo\"")]
