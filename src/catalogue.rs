@@ -4,6 +4,7 @@
 pub mod definition;
 mod load;
 mod route;
+mod split;
 pub mod sources;
 
 use crate::facts::SoortBeoordeling;
@@ -40,6 +41,8 @@ pub struct MessageType {
     pub name: String,
     pub title: String,
     pub from: Vec<Role>,
+    /// Made by the gateway out of a list that it splits; nobody can send it.
+    pub internal: bool,
     pub input: Input,
     pub canonical: Schema,
     pub bsn: Option<Pointer>,
@@ -53,6 +56,8 @@ pub struct MessageType {
     pub conditions: Vec<Condition>,
     pub hold: Option<Hold>,
     pub recipients: Vec<RecipientRule>,
+    /// Where there is one, the message is a list, and goes to nobody itself.
+    pub split: Option<Split>,
     /// Where there is one, it says which of the recipients it is.
     pub route: Option<Route>,
     pub answer: Option<Answer>,
@@ -184,6 +189,16 @@ pub enum Who {
 pub struct Answer {
     pub kind: String,
     pub canonical: Schema,
+    pub carry: Rules,
+    pub facts: Rules,
+}
+
+#[derive(Debug)]
+pub struct Split {
+    /// In the sender's form.
+    pub at: Pointer,
+    pub into: String,
+    pub at_most: usize,
     pub carry: Rules,
 }
 

@@ -23,6 +23,7 @@ impl Catalogue {
                 loader.wrong(&file, None, Code::MappingInvalid, "type", "two files describe this type");
             }
         }
+        loader.findings.extend(split::problems(&types));
         if types.is_empty() && loader.findings.is_empty() {
             loader.wrong("mappings", None, Code::MappingInvalid, "", "there is no message.yaml in here");
         }
@@ -76,11 +77,16 @@ impl Loader<'_> {
             None => None,
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
+        let split = match &spec.split {
+            Some(split) => Some(self.split(&file, split, &input, &canonical)?),
+            None => None,
+        };
         let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
         let conditions: Vec<Condition> = spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect();
         let message = MessageType {
             name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
+            internal: spec.internal,
             from: spec.from.iter().map(|role| Role::new(role.as_str())).collect(),
             bsn: pointers.bsn(spec.person.bsn.as_deref()),
             skn: pointers.optional(spec.person.skn.as_deref()),
@@ -93,6 +99,7 @@ impl Loader<'_> {
             conditions,
             recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
             route: spec.route.as_ref().map(|route| pointers.route(route, &spec)),
+            split,
             kind: spec.r#type,
             input,
             canonical,
@@ -100,8 +107,8 @@ impl Loader<'_> {
             out: Vec::new(),
         };
         let out = self.out_mappings(name, message.forwarded());
-        if out.is_empty() {
-            self.wrong(&file, None, Code::MappingInvalid, "", "there is no out.<format>.yaml beside it");
+        if let Some(hint) = split::goes_nowhere(&message, &out) {
+            self.wrong(&file, None, Code::MappingInvalid, "", hint);
         }
         Some(MessageType { out, ..message })
     }
@@ -113,7 +120,38 @@ impl Loader<'_> {
             let hint = "only bookkeeping (x-stuurgegeven) of a request may be carried into its answer";
             self.wrong(file, None, Code::MappingInvalid, "answer/carry", hint);
         }
-        Some(Answer { kind: spec.r#type.clone(), canonical, carry })
+        let facts = self.rules(file, &spec.facts, &crate::facts::Known::shape(), Some(&canonical.shape));
+        let unprotected = |to: &&[String]| match descend(&canonical.shape, to) {
+            Some(Shape::Leaf(leaf)) => leaf.category.is_none(),
+            _ => true,
+        };
+        for to in facts.targets().filter(unprotected) {
+            let hint = format!("`/{}` has no category: a fact goes only where policy decides about", to.join("/"));
+            self.wrong(file, None, Code::MappingInvalid, "answer/facts", hint);
+        }
+        Some(Answer { kind: spec.r#type.clone(), canonical, carry, facts })
+    }
+
+    fn split(
+        &mut self,
+        file: &str,
+        spec: &definition::SplitSpec,
+        input: &Input,
+        canonical: &Schema,
+    ) -> Option<Split> {
+        let carry = self.rules(file, &spec.carry, &canonical.shape, None);
+        let list = input.partner.as_ref().map(|(schema, _)| &schema.shape);
+        let found = tokens(&spec.at).and_then(|at| match list.and_then(|shape| descend(shape, &at)) {
+            Some(Shape::Array(_)) => Ok(at),
+            _ => Err(format!("the sender's form has no list `{}`", spec.at)),
+        });
+        match found {
+            Ok(at) => Some(Split { at, into: spec.into.clone(), at_most: spec.at_most, carry }),
+            Err(hint) => {
+                self.wrong(file, None, Code::MappingInvalid, "split/at", hint);
+                None
+            }
+        }
     }
 
     fn input(&mut self, file: &str, spec: &InSpec, canonical: &Schema) -> Option<Input> {

@@ -1,0 +1,62 @@
+//! Whether message types that are lists fit those that their items become. Only what several files must agree on.
+
+use super::definition::Format;
+use super::{Finding, MessageType, OutMapping, Split, TYPE_PREFIX};
+use crate::code::Code;
+use crate::outcome::Problem;
+use crate::translation::rules::descend;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A message goes to recipients, or it is a list whose items do.
+pub fn goes_nowhere(message: &MessageType, out: &[OutMapping]) -> Option<&'static str> {
+    let addressed = !message.recipients.is_empty();
+    match &message.split {
+        None if !addressed => Some("give `recipients`, or `split` for a list"),
+        None => out.is_empty().then_some("there is no out.<format>.yaml beside it"),
+        Some(_) if addressed || !out.is_empty() || message.answer.is_some() || message.order.is_some() => {
+            Some("a list goes to nobody itself: no `recipients`, out.*, `answer` or `order`")
+        }
+        Some(_) if message.internal => Some("what a list is split into is not split again"),
+        Some(_) => None,
+    }
+}
+
+pub fn problems(types: &BTreeMap<String, Arc<MessageType>>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut wrong = |kind: &MessageType, place: &str, hint: String| {
+        let file = format!("mappings/{}/message.yaml", kind.kind.strip_prefix(TYPE_PREFIX).unwrap_or(&kind.kind));
+        findings.push(Finding::new(file, None, Problem::new(Code::MappingInvalid, place, hint)));
+    };
+    for list in types.values() {
+        let Some(split) = &list.split else { continue };
+        match types.get(&split.into).filter(|item| item.internal) {
+            Some(item) => misfits(list, split, item).into_iter().for_each(|(place, hint)| wrong(list, place, hint)),
+            None => wrong(list, "split/into", format!("there is no type `{}` with `internal: true`", split.into)),
+        }
+    }
+    let is_made = |kind: &MessageType| types.values().any(|list| list.split.as_ref().is_some_and(|s| s.into == kind.kind));
+    for kind in types.values().filter(|kind| kind.internal && !is_made(kind)) {
+        wrong(kind, "internal", "no list is split into this type, and nobody can send it".to_owned());
+    }
+    findings
+}
+
+fn misfits(list: &MessageType, split: &Split, item: &MessageType) -> Vec<(&'static str, String)> {
+    let form = item.input.partner.as_ref().map_or(&item.canonical.shape, |(schema, _)| &schema.shape);
+    let mut all = Vec::new();
+    if item.input.format != Format::Json {
+        all.push(("split/into", "an item is made as JSON".to_owned()));
+    }
+    if let Some(role) = list.from.iter().find(|role| !item.from.contains(role)) {
+        all.push(("split/into", format!("`{role}` sends the list, but not its items")));
+    }
+    let name = split.at.last().map(std::slice::from_ref).unwrap_or_default();
+    let carried = split.carry.targets();
+    if carried.clone().any(|to| to.first() == name.first()) {
+        all.push(("split/carry", "the place of the item itself is taken".to_owned()));
+    }
+    let lacking = carried.chain([name]).filter(|to| descend(form, to).is_none());
+    all.extend(lacking.map(|to| ("split/into", format!("its form has no place `/{}`", to.join("/")))));
+    all
+}
