@@ -4,8 +4,8 @@
 pub mod definition;
 mod load;
 mod route;
-mod split;
 pub mod sources;
+mod split;
 
 use crate::facts::SoortBeoordeling;
 use crate::party::Role;

@@ -1,9 +1,9 @@
 //! Explain: what would happen to one message and why, as a public JSON contract and for a person to read.
 //! The same core that `run` uses; no broker, no ledger.
 
+use crate::code::Code;
 use crate::core::{Fate, Pipeline, Plan};
 use crate::envelope::{RawMessage, Rejection};
-use crate::code::Code;
 use crate::facts::{Facts, Person};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
@@ -186,7 +186,8 @@ impl Items {
         let _ = writeln!(out, "\n  {} items: {}", self.count, counts.join(", "));
         for item in &self.shown {
             let _ = writeln!(out, "  {:<30} {}", item.message.id.as_deref().unwrap_or_default(), item.outcome.as_str());
-            let reasons = item.reason.iter().chain(item.deliveries.iter().filter_map(|delivery| delivery.reason.as_ref()));
+            let reasons =
+                item.reason.iter().chain(item.deliveries.iter().filter_map(|delivery| delivery.reason.as_ref()));
             reasons.for_each(|reason| reason_lines(out, reason, "     "));
             item.deliveries.iter().for_each(|delivery| decision_lines(out, &delivery.decision, "     "));
         }

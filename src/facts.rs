@@ -6,8 +6,8 @@ pub mod iris;
 use crate::category::Category;
 use crate::party::Role;
 use crate::personal::Personal;
-use jiff::{Timestamp, civil::Date};
 use crate::validation::schema::{Leaf, Shape};
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

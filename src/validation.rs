@@ -109,12 +109,7 @@ struct Content {
     items: Vec<Value>,
 }
 
-fn content(
-    envelope: &Envelope,
-    catalogue: &Catalogue,
-    limits: &Limits,
-    today: Date,
-) -> Result<Content, Vec<Problem>> {
+fn content(envelope: &Envelope, catalogue: &Catalogue, limits: &Limits, today: Date) -> Result<Content, Vec<Problem>> {
     let one = |problem: Problem| vec![problem];
     // What only the gateway makes does not exist for anybody else, nor the other way around.
     let Some(kind) = catalogue.get(envelope.kind()).filter(|kind| kind.internal == envelope.internal) else {

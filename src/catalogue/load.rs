@@ -132,13 +132,7 @@ impl Loader<'_> {
         Some(Answer { kind: spec.r#type.clone(), canonical, carry, facts })
     }
 
-    fn split(
-        &mut self,
-        file: &str,
-        spec: &definition::SplitSpec,
-        input: &Input,
-        canonical: &Schema,
-    ) -> Option<Split> {
+    fn split(&mut self, file: &str, spec: &definition::SplitSpec, input: &Input, canonical: &Schema) -> Option<Split> {
         let carry = self.rules(file, &spec.carry, &canonical.shape, None);
         let list = input.partner.as_ref().map(|(schema, _)| &schema.shape);
         let found = tokens(&spec.at).and_then(|at| match list.and_then(|shape| descend(shape, &at)) {

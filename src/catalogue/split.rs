@@ -35,7 +35,8 @@ pub fn problems(types: &BTreeMap<String, Arc<MessageType>>) -> Vec<Finding> {
             None => wrong(list, "split/into", format!("there is no type `{}` with `internal: true`", split.into)),
         }
     }
-    let is_made = |kind: &MessageType| types.values().any(|list| list.split.as_ref().is_some_and(|s| s.into == kind.kind));
+    let is_made =
+        |kind: &MessageType| types.values().any(|list| list.split.as_ref().is_some_and(|s| s.into == kind.kind));
     for kind in types.values().filter(|kind| kind.internal && !is_made(kind)) {
         wrong(kind, "internal", "no list is split into this type, and nobody can send it".to_owned());
     }

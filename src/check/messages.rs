@@ -295,7 +295,8 @@ impl Expect {
 
 impl ExpectedItems {
     fn compare(&self, got: &Items, surroundings: &Surroundings<'_>) -> Result<(), String> {
-        let outcomes: BTreeMap<String, usize> = got.outcomes.iter().map(|(&name, &count)| (name.to_owned(), count)).collect();
+        let outcomes: BTreeMap<String, usize> =
+            got.outcomes.iter().map(|(&name, &count)| (name.to_owned(), count)).collect();
         if outcomes != self.outcomes {
             return Err(format!("items: got {outcomes:?}"));
         }

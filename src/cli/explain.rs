@@ -110,8 +110,7 @@ fn facts(path: Option<&Path>, now: Timestamp) -> Result<Given, String> {
     let Some(path) = path else { return Ok(Given::Nothing) };
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
-    let document: serde_json::Value =
-        serde_json::from_str(&text).map_err(|e| format!("{name}: line {}", e.line()))?;
+    let document: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("{name}: line {}", e.line()))?;
     if document.get("personen").is_some() {
         let people = People::read(&name, &text, dutch_day(now));
         let wrong = |findings: Vec<_>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -49,7 +49,13 @@ impl Pipeline {
             part_of: Some(identity.message.digest.clone()),
             ..RawMessage::default()
         };
-        Items { raw, list: identity.id.clone(), carried, name, items: items.into_personal_data().into_iter().enumerate() }
+        Items {
+            raw,
+            list: identity.id.clone(),
+            carried,
+            name,
+            items: items.into_personal_data().into_iter().enumerate(),
+        }
     }
 
     /// An item as far as it can be known without asking anybody.

@@ -149,7 +149,13 @@ impl Gateway {
         }
     }
 
-    pub(super) fn planned(&self, pipeline: &Pipeline, plan: Plan, raw: &RawMessage, now: Timestamp) -> (NewMessage, Addresses) {
+    pub(super) fn planned(
+        &self,
+        pipeline: &Pipeline,
+        plan: Plan,
+        raw: &RawMessage,
+        now: Timestamp,
+    ) -> (NewMessage, Addresses) {
         let mut message = self.message(pipeline, raw, now, plan.sender.clone(), &plan.identity, plan.order);
         message.kind = Some(plan.kind);
         let mut addresses = Addresses::with_capacity(plan.deliveries.len());
@@ -192,7 +198,13 @@ impl Gateway {
         (delivery, address)
     }
 
-    pub(super) fn rejected(&self, pipeline: &Pipeline, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
+    pub(super) fn rejected(
+        &self,
+        pipeline: &Pipeline,
+        rejection: &Rejection,
+        raw: &RawMessage,
+        now: Timestamp,
+    ) -> NewMessage {
         let identity = rejection.identity();
         let sender = rejection.sender.clone().unwrap_or_else(|| PartyId::new("unknown"));
         let mut message = self.message(pipeline, raw, now, sender, &identity, None);

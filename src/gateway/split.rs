@@ -50,9 +50,9 @@ impl Gateway {
                 }
             }
             Accepted::Duplicate { ref receipts, .. } => {
-                let was_split = receipts.iter().any(|receipt| {
-                    receipt.jws.content().is_some_and(|receipt| receipt.outcome == Outcome::Delivered)
-                });
+                let was_split = receipts
+                    .iter()
+                    .any(|receipt| receipt.jws.content().is_some_and(|receipt| receipt.outcome == Outcome::Delivered));
                 let (source, id) = (message.source.clone(), message.id.clone());
                 self.after(accepted, message, Vec::new(), None).await;
                 if was_split {
@@ -119,7 +119,8 @@ impl Gateway {
                 Accepted::Duplicate { .. } => return Some(()),
                 Accepted::Superseded { .. } => return Some(()),
                 Accepted::New { receipts, .. } => {
-                    for ended in item.deliveries.iter().filter(|delivery| matches!(delivery.state, State::Final { .. })) {
+                    for ended in item.deliveries.iter().filter(|delivery| matches!(delivery.state, State::Final { .. }))
+                    {
                         self.count(item.kind.as_deref(), &ended.state);
                     }
                     self.send_receipts(receipts).await;
