@@ -6,6 +6,7 @@
 mod bad_input;
 mod flows;
 mod leak;
+mod lists;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;
