@@ -9,6 +9,7 @@ mod split;
 
 use crate::facts::SoortBeoordeling;
 use crate::party::Role;
+use crate::record;
 use crate::translation::Mapping;
 use crate::translation::rules::{Rules, Tables};
 use crate::validation::schema::Schema;
@@ -58,6 +59,7 @@ pub struct MessageType {
     pub recipients: Vec<RecipientRule>,
     /// Where there is one, the message is a list, and goes to nobody itself.
     pub split: Option<Split>,
+    pub record: Option<RecordRule>,
     /// Where there is one, it says which of the recipients it is.
     pub route: Option<Route>,
     pub answer: Option<Answer>,
@@ -135,6 +137,13 @@ pub struct Hold {
     /// The date that the condition is about, and how many months before it the condition begins to hold.
     pub at: Pointer,
     pub months: i32,
+}
+
+/// A message that goes to nobody: what stands at one place of it becomes a fact.
+#[derive(Debug)]
+pub struct RecordRule {
+    pub kind: record::Kind,
+    pub at: Pointer,
 }
 
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use crate::facts::{Person, dutch_day};
 use crate::outcome::Problem;
 use crate::party::Role;
 use crate::personal::Personal;
+use crate::record::Record;
 use crate::translation::rules::at;
 use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
@@ -54,6 +55,8 @@ pub struct Valid {
     pub(crate) content: Personal<Value>,
     /// Of a list: what it is split into, in the sender's form. Not one of them has been looked at.
     pub(crate) items: Personal<Vec<Value>>,
+    /// What is kept of it as a fact, where that is what it is for.
+    pub(crate) record: Option<Record>,
 }
 
 impl Valid {
@@ -94,10 +97,13 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<Valid, Box<Rejection>> {
     match content(&envelope, catalogue, limits, dutch_day(now)) {
-        Ok(Content { kind, sender_role, content, items }) => {
-            let (content, items) = (Personal::new(content), Personal::new(items));
-            Ok(Valid { envelope, kind, sender_role, content, items })
-        }
+        Ok(Content { kind, sender_role, content, items }) => match record(&envelope, &kind, &content) {
+            Ok(record) => {
+                let (content, items) = (Personal::new(content), Personal::new(items));
+                Ok(Valid { envelope, kind, sender_role, content, items, record })
+            }
+            Err(problem) => Err(Rejection::from_envelope(&envelope, vec![problem])),
+        },
         Err(problems) => Err(Rejection::from_envelope(&envelope, problems)),
     }
 }
@@ -107,6 +113,20 @@ struct Content {
     sender_role: Role,
     content: Value,
     items: Vec<Value>,
+}
+
+fn record(envelope: &Envelope, kind: &MessageType, content: &Value) -> Result<Option<Record>, Problem> {
+    let Some(rule) = &kind.record else { return Ok(None) };
+    let read = at(content, &rule.at).map(|fact| Record::read(rule.kind, fact, envelope.attributes.sequence));
+    match read {
+        Some(Ok(record)) if formats::holds_bsn(&record.id) => {
+            let hint = "the id of a record is kept in the clear: no personal number in it";
+            Err(Problem::new(Code::WrongType, place(&rule.at), hint))
+        }
+        Some(Ok(record)) => Ok(Some(record)),
+        // Its schema and the facts disagree on what a record is.
+        Some(Err(_)) | None => Err(Problem::new(Code::WrongType, place(&rule.at), Code::WrongType.hint())),
+    }
 }
 
 fn content(envelope: &Envelope, catalogue: &Catalogue, limits: &Limits, today: Date) -> Result<Content, Vec<Problem>> {

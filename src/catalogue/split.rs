@@ -8,17 +8,12 @@ use crate::translation::rules::descend;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A message goes to recipients, or it is a list whose items do.
-pub fn goes_nowhere(message: &MessageType, out: &[OutMapping]) -> Option<&'static str> {
-    let addressed = !message.recipients.is_empty();
-    match &message.split {
-        None if !addressed => Some("give `recipients`, or `split` for a list"),
-        None => out.is_empty().then_some("there is no out.<format>.yaml beside it"),
-        Some(_) if addressed || !out.is_empty() || message.answer.is_some() || message.order.is_some() => {
-            Some("a list goes to nobody itself: no `recipients`, out.*, `answer` or `order`")
-        }
-        Some(_) if message.internal => Some("what a list is split into is not split again"),
-        Some(_) => None,
+/// Of a list: its items go to recipients, it does not itself.
+pub fn goes_elsewhere(list: &MessageType, out: &[OutMapping]) -> Option<&'static str> {
+    let addressed = !list.recipients.is_empty() || list.record.is_some() || list.order.is_some();
+    match addressed || !out.is_empty() || list.answer.is_some() {
+        true => Some("a list goes to nobody itself: no `recipients`, `record`, out.*, `answer` or `order`"),
+        false => list.internal.then_some("what a list is split into is not split again"),
     }
 }
 

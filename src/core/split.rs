@@ -5,17 +5,11 @@ use super::{Pipeline, Plan};
 use crate::category::CategorySet;
 use crate::envelope::{RawMessage, Rejection, item_id};
 use crate::facts::dutch_day;
-use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::validation::Valid;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-
-/// Whom a list is for: the gateway itself. Nothing is sent to it.
-pub fn keeper() -> (PartyId, Role) {
-    (PartyId::new("ketenpoort"), Role::new("ketenpoort"))
-}
 
 /// The messages that a list becomes, one after the other.
 pub struct Items {

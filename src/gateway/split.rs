@@ -1,20 +1,20 @@
 //! A list: recorded as one message, acknowledged, and then split into messages that wait in the ledger for their
 //! turn. None of them is decided in here; the sweep takes them up, as it does whatever waits.
 
-use super::outbox::AT_ONCE;
+use super::outbox::{AT_ONCE, Ends};
 use super::{Became, Gateway, intake};
 use crate::code::Code;
-use crate::core::{Fate, Pipeline, Planned, derived_key, keeper};
+use crate::core::{Fate, Pipeline, Planned, derived_key};
 use crate::envelope::{Envelope, RawMessage, item_id};
 use crate::explain::rejection_reason;
-use crate::ledger::{Accepted, DeliveryKey, Head, NewDelivery, NewMessage, Outgoing, State};
+use crate::ledger::{Accepted, NewDelivery, NewMessage, Outgoing, State};
 use crate::outcome::{Outcome, Reason};
 use crate::personal::Personal;
 use crate::receipt::Decision;
+use crate::record::keeper;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::sync::Arc;
-use uuid::Uuid;
 
 impl Gateway {
     /// The list itself: for the gateway, and ours to split. Whoever takes it up later begins with it as it came in.
@@ -43,10 +43,10 @@ impl Gateway {
     pub(super) async fn after_list(self: &Arc<Self>, accepted: Accepted, message: NewMessage, raw: &RawMessage) {
         match accepted {
             Accepted::New { message: key, deliveries, .. } => {
-                let head = intake::head(key, &message);
+                let (head, recipient) = (intake::head(key, &message), &keeper());
                 for (delivery, planned) in deliveries.into_iter().zip(&message.deliveries) {
-                    let became = self.split(&head, delivery, planned.idempotency_key, raw).await;
-                    super::note_outcome(&[became]);
+                    let ours = Ends { delivery, head: &head, recipient, key: planned.idempotency_key };
+                    super::note_outcome(&[self.split(ours, raw).await]);
                 }
             }
             Accepted::Duplicate { ref receipts, .. } => {
@@ -65,20 +65,14 @@ impl Gateway {
 
     /// Records each item, some at a time, and then that all of them are. An item that was recorded before, as where
     /// a crash came in between, is known by its name.
-    pub(super) async fn split(
-        self: &Arc<Self>,
-        head: &Head,
-        delivery: DeliveryKey,
-        key: Uuid,
-        raw: &RawMessage,
-    ) -> Became {
+    pub(super) async fn split(self: &Arc<Self>, of: Ends<'_>, raw: &RawMessage) -> Became {
         let interrupted = (Outcome::Retrying, Some(Code::InTurn));
         let Ok(_turn) = self.lists.acquire().await else { return interrupted };
         let (pipeline, now) = (self.pipeline(), Timestamp::now());
         let list = match pipeline.open(raw).and_then(|envelope| pipeline.validate(envelope, now)) {
             Ok(list) => list,
             // The rules changed since it was taken in.
-            Err(rejection) => return self.park(delivery, rejection_reason(&rejection)).await,
+            Err(rejection) => return self.park(of.delivery, rejection_reason(&rejection)).await,
         };
         let mut items = pipeline.items(list, raw, now);
         let count = items.len();
@@ -91,11 +85,8 @@ impl Gateway {
             }
             self.due.notify_one();
         }
-        let reason = Reason::new(Code::Split, format!("split into {count}: {0}#1 to {0}#{count}", head.id));
-        let (outcome, because) = (Outcome::Delivered, Some(reason.clone()));
-        let receipt = self.receipt(head, Some(&keeper()), key, outcome, because, Decision::default(), None);
-        self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), reason.code.as_str());
-        self.finish(delivery, outcome, reason, receipt).await
+        let reason = Reason::new(Code::Split, format!("split into {count}: {0}#1 to {0}#{count}", of.head.id));
+        self.end(of, Outcome::Delivered, reason, Decision::default()).await
     }
 
     /// One item, not decided on yet. One that is wrong ends here, for itself.
@@ -104,7 +95,7 @@ impl Gateway {
         match pipeline.plan_item(raw, now) {
             Ok(mut plan) => {
                 plan.deliveries.iter_mut().for_each(|planned| in_turn(planned, now));
-                self.planned(pipeline, plan, raw, now).0
+                self.planned(pipeline, plan, None, raw, now).0
             }
             Err(rejection) => self.rejected(pipeline, &rejection, raw, now),
         }

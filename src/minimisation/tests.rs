@@ -128,8 +128,8 @@ fn contents(pipeline: &Pipeline, sources: &Sources) -> Vec<(Arc<MessageType>, Va
         let valid = pipeline.validate(pipeline.open(&raw).unwrap(), now).unwrap();
         valid.content.reveal_personal_data().clone()
     };
-    // A list is split; what it becomes has a type of its own.
-    let sent_on = pipeline.catalogue.types().filter(|kind| kind.split.is_none());
+    // A list is split, a record is kept: neither goes to anybody.
+    let sent_on = pipeline.catalogue.types().filter(|kind| kind.split.is_none() && kind.record.is_none());
     sent_on.map(|kind| (kind.clone(), content(kind))).collect()
 }
 

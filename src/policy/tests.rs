@@ -1,6 +1,6 @@
 //! The invariants of the domain, for questions that nobody thought of.
 
-use super::context::{Beoordeeld, Dossier, Ontvanger, Verzoek};
+use super::context::{Beoordeeld, Dossier, Message, Ontvanger, Verzoek};
 use super::{Bron, Engine, Question};
 use crate::catalogue::Sources;
 use crate::category::{Category, CategorySet};
@@ -172,7 +172,7 @@ fn a_consent_that_is_over_or_not_yet_there_counts_for_nothing() {
             }],
         }))
         .unwrap();
-        let dossier = Dossier::at(now, &facts, &PartyId::new("om"), "m", "");
+        let dossier = Dossier::at(now, &facts, &PartyId::new("om"), Message { source: "s", id: "m" }, "");
         let counts = given <= now && now <= until && now < withdrawn;
         assert_eq!(dossier.toestemming.contains(Category::Zorg), counts, "{facts:?}");
     }

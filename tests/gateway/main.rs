@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod flows;
+mod held;
 mod leak;
 mod lists;
 #[path = "../leak/marked.rs"]

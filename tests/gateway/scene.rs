@@ -55,16 +55,17 @@ pub struct Scene {
 impl Scene {
     /// `config` goes over what a world has. Afterwards its home is left for whoever looks into a failure.
     pub async fn start(name: &str, config: &str) -> Scene {
-        Scene::start_with(name, &format!("[telemetry]\nlog_filter = \"trace\"\n{config}")).await
+        Scene::start_with(name, &format!("telemetry.log_filter = \"trace\"\n{config}")).await
     }
 
     /// As it runs for an operator: for what is about many messages, or about what they cost.
     pub async fn quiet(name: &str) -> Scene {
-        Scene::start_with(name, "[telemetry]\nsample_ratio = 0.0\n").await
+        Scene::start_with(name, "telemetry.sample_ratio = 0.0\n").await
     }
 
     async fn start_with(name: &str, config: &str) -> Scene {
-        let config = format!("[delivery]\nfirst_delay = \"200ms\"\nmax_delay = \"1s\"\nrecheck = \"500ms\"\n{config}");
+        let recheck = if config.contains("recheck") { "" } else { "delivery.recheck = \"500ms\"\n" };
+        let config = format!("delivery.first_delay = \"200ms\"\ndelivery.max_delay = \"1s\"\n{recheck}{config}");
         let partners = root().join("tests/gateway");
         let options = Options { partners, config, ..Options::new(root(), home(name), BINARY) };
         let world = World::start(&options).await.unwrap();
