@@ -150,13 +150,20 @@ fn three_thousand_are_answered_one_by_one_in_bounded_memory() {
 fn a_crash_in_the_middle_leaves_each_answered_under_one_key() {
     run(async {
         let mut scene = Scene::quiet("list-killed").await;
-        let crowd = Crowd { first: 300_000, count: 1000, wrong: 1 };
+        let crowd = Crowd { first: 300_000, count: 1000, wrong: 400 };
         scene.world.iris.know(crowd.on_file());
         let event = list(crowd.list());
         scene.send("dji", &event).await;
-        // Of the first item, which is wrong: the list is just being split.
+        // Of the one that is wrong, by itself: the list is just being split.
         scene.receipts_of_items("dji", &event.id, 1).await;
         scene.world.kill_gateway().await.unwrap();
+        let waiting = scene.waiting(5000).await;
+        let unsplit = waiting.iter().any(|row| row["id"] == event.id.as_str());
+        println!(
+            "killed with {} waiting, the list itself {}",
+            waiting.len(),
+            if unsplit { "among them" } else { "not" }
+        );
         scene.world.start_gateway().await.unwrap();
         scene.arrivals_of_items("dji", &event.id, 200).await;
         scene.world.kill_gateway().await.unwrap();

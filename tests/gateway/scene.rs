@@ -221,8 +221,13 @@ impl Scene {
 
     /// Of one message, as `parked list` shows them.
     pub async fn parked(&self, id: &str) -> Vec<Value> {
-        let rows: Vec<Value> = serde_json::from_str(&self.command(&["parked", "list", "--json"]).await).unwrap();
-        rows.into_iter().filter(|row| row["id"] == id).collect()
+        self.waiting(100).await.into_iter().filter(|row| row["id"] == id).collect()
+    }
+
+    /// Whatever waits, as `parked list` shows it, also where no gateway runs.
+    pub async fn waiting(&self, limit: usize) -> Vec<Value> {
+        let list = self.command(&["parked", "list", "--json", "--limit", &limit.to_string()]).await;
+        serde_json::from_str(&list).unwrap()
     }
 
     /// What a command says, on the gateway's own configuration; it must end well.
