@@ -291,7 +291,7 @@ const MAPPINGS: &[Broken] = &[
     broken(LIST, "split:", "recipients: [{role: dji, party: sender}]\nsplit:",
         "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 : a list goes to nobody itself"),
     broken(ITEM, "recipients:\n  - {role: dji, party: sender, given: [is_verzoeker]}\n", "",
-        "mappings/detentie.inkomst-aangeboden.v1/message.yaml: KP-7004 : give `recipients`, `split` for a list, or `record`"),
+        "mappings/detentie.inkomst-aangeboden.v1/message.yaml: KP-7004 : give `recipients`, or `record` for what is kept as a fact, or `split`"),
     broken(ITEM, "internal: true", "internal: false",
         "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/into: there is no type"),
     broken(ITEM, "to: /bekendheid/bekend}", "to: /kenmerk}",

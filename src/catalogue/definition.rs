@@ -6,6 +6,7 @@ use crate::translation::rules::RuleSpec;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -248,7 +249,7 @@ pub struct SplitSpec {
     pub at: String,
     /// An internal type, whose form holds the item under the name of the list, and what is carried beside it.
     pub into: String,
-    pub at_most: usize,
+    pub at_most: NonZeroUsize,
     /// What the list says of all its items, in its canonical form.
     #[serde(default)]
     pub carry: Vec<RuleSpec>,

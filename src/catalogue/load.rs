@@ -36,14 +36,14 @@ impl Catalogue {
     }
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     sources: &'a Sources,
     findings: Vec<Finding>,
     tables: Tables,
 }
 
 impl Loader<'_> {
-    fn wrong(&mut self, file: &str, line: Option<u64>, code: Code, place: &str, hint: impl Into<String>) {
+    pub(super) fn wrong(&mut self, file: &str, line: Option<u64>, code: Code, place: &str, hint: impl Into<String>) {
         self.findings.push(Finding::new(file, line, Problem::new(code, place, hint)));
     }
 
@@ -78,7 +78,7 @@ impl Loader<'_> {
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
         let split = match &spec.split {
-            Some(split) => Some(self.split(&file, split, &input, &canonical)?),
+            Some(split) => Some(split::load(self, &file, split, &input, &canonical)?),
             None => None,
         };
         let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
@@ -135,22 +135,6 @@ impl Loader<'_> {
             self.wrong(file, None, Code::MappingInvalid, "answer/facts", hint);
         }
         Some(Answer { kind: spec.r#type.clone(), canonical, carry, facts })
-    }
-
-    fn split(&mut self, file: &str, spec: &definition::SplitSpec, input: &Input, canonical: &Schema) -> Option<Split> {
-        let carry = self.rules(file, &spec.carry, &canonical.shape, None);
-        let list = input.partner.as_ref().map(|(schema, _)| &schema.shape);
-        let found = tokens(&spec.at).and_then(|at| match list.and_then(|shape| descend(shape, &at)) {
-            Some(Shape::Array(_)) => Ok(at),
-            _ => Err(format!("the sender's form has no list `{}`", spec.at)),
-        });
-        match found {
-            Ok(at) => Some(Split { at, into: spec.into.clone(), at_most: spec.at_most, carry }),
-            Err(hint) => {
-                self.wrong(file, None, Code::MappingInvalid, "split/at", hint);
-                None
-            }
-        }
     }
 
     fn input(&mut self, file: &str, spec: &InSpec, canonical: &Schema) -> Option<Input> {
@@ -222,7 +206,7 @@ impl Loader<'_> {
         Some(OutMapping { role, format_name: format_name.to_owned(), mapping })
     }
 
-    fn rules(&mut self, file: &str, specs: &[RuleSpec], source: &Shape, target: Option<&Shape>) -> Rules {
+    pub(super) fn rules(&mut self, file: &str, specs: &[RuleSpec], source: &Shape, target: Option<&Shape>) -> Rules {
         let mut problems = Vec::new();
         let rules = Rules::compile(specs, source, target, &self.tables, &mut problems);
         for RuleProblem { line, hint } in problems {
@@ -274,7 +258,7 @@ fn goes_nowhere(
     out: &[OutMapping],
 ) -> Option<&'static str> {
     match (is_record, recipients.is_empty()) {
-        (false, true) => Some("give `recipients`, `split` for a list, or `record` for what is kept as a fact"),
+        (false, true) => Some("give `recipients`, or `record` for what is kept as a fact, or `split` for a list"),
         (false, false) => out.is_empty().then_some("there is no out.<format>.yaml beside it"),
         (true, false) => Some("a `record` goes to nobody: it has no `recipients`"),
         (true, true) if !out.is_empty() || message.answer.is_some() || message.order.is_some() => Some(

@@ -1,12 +1,31 @@
-//! Whether message types that are lists fit those that their items become. Only what several files must agree on.
+//! Message types that are lists: how they are split, and whether they fit the types that their items become.
 
-use super::definition::Format;
-use super::{Finding, MessageType, OutMapping, Split, TYPE_PREFIX};
+use super::definition::{Format, SplitSpec};
+use super::load::Loader;
+use super::{Finding, Input, MessageType, OutMapping, Split, TYPE_PREFIX};
 use crate::code::Code;
 use crate::outcome::Problem;
-use crate::translation::rules::descend;
+use crate::translation::rules::{descend, tokens};
+use crate::validation::schema::{Schema, Shape};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub(super) fn load(
+    loader: &mut Loader<'_>,
+    file: &str,
+    spec: &SplitSpec,
+    input: &Input,
+    canonical: &Schema,
+) -> Option<Split> {
+    let carry = loader.rules(file, &spec.carry, &canonical.shape, None);
+    let form = input.partner.as_ref().map(|(schema, _)| &schema.shape);
+    let found = tokens(&spec.at).and_then(|at| match form.and_then(|shape| descend(shape, &at)) {
+        Some(Shape::Array(_)) => Ok(at),
+        _ => Err(format!("the sender's form has no list `{}`", spec.at)),
+    });
+    let at = found.map_err(|hint| loader.wrong(file, None, Code::MappingInvalid, "split/at", hint)).ok()?;
+    Some(Split { at, into: spec.into.clone(), at_most: spec.at_most.get(), carry })
+}
 
 /// Of a list: its items go to recipients, it does not itself.
 pub fn goes_elsewhere(list: &MessageType, out: &[OutMapping]) -> Option<&'static str> {
@@ -43,6 +62,9 @@ fn misfits(list: &MessageType, split: &Split, item: &MessageType) -> Vec<(&'stat
     let mut all = Vec::new();
     if item.input.format != Format::Json {
         all.push(("split/into", "an item is made as JSON".to_owned()));
+    }
+    if item.order.is_some() {
+        all.push(("split/into", "an item has no sequence: its type has no `order`".to_owned()));
     }
     if let Some(role) = list.from.iter().find(|role| !item.from.contains(role)) {
         all.push(("split/into", format!("`{role}` sends the list, but not its items")));
