@@ -5,6 +5,7 @@ mod values;
 
 use crate::catalogue::{Finding, Order};
 use crate::code::Code;
+use crate::ledger::Keys;
 use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
@@ -67,6 +68,11 @@ section! {
     Ledger {
         path: PathBuf = PathBuf::from("ketenpoort.db"),
         max_batch: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
+        /// Keys for payload at rest, one a line: the first seals, the others still open what is older.
+        key_file: Option<PathBuf> = None,
+        key_env: Option<String> = None,
+        #[serde(skip)]
+        keys: Keys = Keys::default(),
     }
 }
 section! {
@@ -264,6 +270,15 @@ impl<'t> Loader<'t> {
         self.require("receipts", "issuer, as in urn:nld:oin:<OIN>:systeem:ketenpoort", issuer_ok);
         if config.delivery.first_delay > config.delivery.max_delay {
             self.wrong("delivery", "first_delay must not be longer than max_delay");
+        }
+        match self.secret("ledger", "key", &config.ledger.key_file, &config.ledger.key_env) {
+            // What the file's absence meant is told already.
+            Some(text) if text == Secret::default() && !self.reader.findings.is_empty() => {}
+            Some(text) => match Keys::parse(text.reveal()) {
+                Ok(keys) => config.ledger.keys = keys,
+                Err(error) => self.wrong("ledger", format!("the key set {error}")),
+            },
+            None => self.require("ledger", "key_file or key_env: payload is stored encrypted only", false),
         }
         let Pseudonym { key_file, key_env, .. } = &config.pseudonym;
         match self.secret("pseudonym", "key", key_file, key_env) {

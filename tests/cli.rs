@@ -39,11 +39,14 @@ base_url = "http://127.0.0.1:1"
 [receipts]
 key_file = "receipt.pem"
 issuer = "urn:nld:oin:00000099000900000000:systeem:ketenpoort"
+[ledger]
+key_file = "ledger.key"
 [pseudonym]
 key_file = "pseudonym.key"
 "#
     );
     std::fs::write(folder.join("pseudonym.key"), "k".repeat(32)).unwrap();
+    std::fs::write(folder.join("ledger.key"), ketenpoort::ledger::Keys::generate().unwrap()).unwrap();
     let path = folder.join("ketenpoort.toml");
     std::fs::write(&path, change(config)).unwrap();
     text(&path).to_owned()

@@ -68,7 +68,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let webhooks = delivery::webhook::Client::new(&config.delivery)?;
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
-    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch).await?;
+    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch, config.ledger.keys.clone()).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
     let broker = broker::Options::new(&config.broker)?;
