@@ -271,9 +271,10 @@ impl<'t> Loader<'t> {
         if config.delivery.first_delay > config.delivery.max_delay {
             self.wrong("delivery", "first_delay must not be longer than max_delay");
         }
+        let told = self.reader.findings.len();
         match self.secret("ledger", "key", &config.ledger.key_file, &config.ledger.key_env) {
-            // What the file's absence meant is told already.
-            Some(text) if text == Secret::default() && !self.reader.findings.is_empty() => {}
+            // That there is no such file or variable is told already.
+            Some(_) if self.reader.findings.len() > told => {}
             Some(text) => match Keys::parse(text.reveal()) {
                 Ok(keys) => config.ledger.keys = keys,
                 Err(error) => self.wrong("ledger", format!("the key set {error}")),

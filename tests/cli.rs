@@ -220,7 +220,7 @@ fn run_tells_everything_that_is_wrong_before_it_connects() {
     let table: [(Change, &[&str]); 4] = [
         (&|_| "[broker]\nspeed = 1\n[wrong]".to_owned(), &["ketenpoort.toml:2", "ketenpoort.toml:3", "issuer"]),
         (&|config| policies(config).replace("receipt.pem", "none.pem"), &["no-policies", "none.pem"]),
-        (&|config| config.replace("[pseudonym]", "retired = [\"receipt.pem\"]\n[pseudonym]"), &["not a key set"]),
+        (&|config| config.replace("[ledger]", "retired = [\"receipt.pem\"]\n[ledger]"), &["not a key set"]),
         (&|config| config + "[telemetry]\nlog_filter = \"ketenpoort=loud\"", &["log_filter"]),
     ];
     for (change, expected) in table {

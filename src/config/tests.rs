@@ -60,7 +60,7 @@ max_delay = "1h"
         section(Some(4), "broker"),
         section(Some(5), "broker"),
         section(Some(8), "iris"),
-        section(Some(14), ""),
+        section(Some(12), ""),
         section(None, "iris"),
         section(None, "receipts"),
         section(None, "receipts"),
