@@ -224,4 +224,4 @@ fn because(sheet: &Sheet) -> String {
 }
 
 #[cfg(test)]
-mod mutants;
+pub(crate) mod mutants;

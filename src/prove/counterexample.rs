@@ -77,6 +77,13 @@ impl Point {
         })
     }
 
+    /// The same about another category: what consents and assessments named, they name now of that one.
+    fn about(&self, resource: EntityUid) -> Point {
+        let mut context = self.context.clone();
+        rename(&mut context, &self.resource, &resource);
+        Point { resource, context, ..self.clone() }
+    }
+
     fn request(&self, engine: &Engine) -> Option<Request> {
         let schema = engine.schema();
         let context = Context::from_json_value(self.context.clone(), Some((schema, &self.action))).ok()?;
@@ -118,7 +125,7 @@ impl Judge<'_> {
         let now = keep_first(Vec::new());
         let roles = glossary.roles().map(|role| Point { principal: another(&now.principal, role), ..now.clone() });
         let now = keep_first(roles.collect());
-        let parts = resources().map(|name| Point { resource: another(&now.resource, name), ..now.clone() });
+        let parts = resources().map(|name| now.about(another(&now.resource, name)));
         let now = keep_first(parts.collect());
         let mut leaves = Vec::new();
         pointers(&now.context, String::new(), &mut leaves);
@@ -180,6 +187,18 @@ fn value(formula: &Formula, is: &impl Fn(&Atom) -> bool) -> bool {
         Formula::Is(literal) => is(&literal.atom) == literal.holds,
         Formula::All(parts) => parts.iter().all(|part| value(part, is)),
         Formula::Any(parts) => parts.iter().any(|part| value(part, is)),
+    }
+}
+
+fn rename(json: &mut Value, from: &EntityUid, to: &EntityUid) {
+    match json {
+        Value::Object(fields) => match fields.get_mut("__entity").and_then(|entity| entity.get_mut("id")) {
+            Some(id) if *id == from.id().unescaped() => *id = to.id().unescaped().into(),
+            Some(_) => {}
+            None => fields.values_mut().for_each(|value| rename(value, from, to)),
+        },
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, from, to)),
+        _ => {}
     }
 }
 

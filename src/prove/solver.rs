@@ -35,6 +35,11 @@ impl Cvc5 {
         Err(NoSolver { program, why })
     }
 
+    #[cfg(test)]
+    pub(super) fn program(&self) -> &str {
+        &self.program
+    }
+
     pub(super) fn start(&self) -> Result<LocalSolver, SolverError> {
         let mut command = tokio::process::Command::new(&self.program);
         LocalSolver::from_command(command.args(["--lang", "smt", AT_MOST]).kill_on_drop(true))
