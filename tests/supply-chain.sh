@@ -9,4 +9,4 @@ elif [ ! -x "$tool" ]; then
     cargo install --locked --quiet --version 0.20.2 --root target/tools cargo-deny
 fi
 # Advisories need a database from the network: `cargo deny check advisories` where it can be reached.
-"$tool" --locked check --hide-inclusion-graph bans licenses sources
+"$tool" --all-features --locked check --hide-inclusion-graph bans licenses sources
