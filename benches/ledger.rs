@@ -9,6 +9,7 @@ use ketenpoort::party::{PartyId, Role};
 use ketenpoort::personal::Personal;
 use ketenpoort::receipt::keys::Signer;
 use ketenpoort::receipt::{Decision, MessageRef, Receipt, Recipient, Shared, SignedReceipt, Withheld};
+use ketenpoort::record::{Pseudonym, Subject};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,6 +57,12 @@ fn message(number: u64, volatile: bool, raw: usize, body: usize) -> NewMessage {
         received_at: Timestamp::now(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         order: Some(Order { key, sequence: i64::try_from(number).expect("small") }),
+        subject: Subject {
+            bsn: Some(Pseudonym(*Uuid::new_v4().as_bytes())),
+            skn: Some(Pseudonym(*Uuid::new_v4().as_bytes())),
+        },
+        record: None,
+        mark: None,
         message_ref: MessageRef { r#type: Some(KIND.to_owned()), source: Some(source.clone()), id: Some(id), digest },
         source,
         policy_version: "3f9a5e0c11d2".to_owned(),

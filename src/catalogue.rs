@@ -8,6 +8,7 @@ pub mod sources;
 
 use crate::facts::SoortBeoordeling;
 use crate::party::Role;
+use crate::record;
 use crate::translation::Mapping;
 use crate::translation::rules::{Rules, Tables};
 use crate::validation::schema::Schema;
@@ -53,6 +54,7 @@ pub struct MessageType {
     pub conditions: Vec<Condition>,
     pub hold: Option<Hold>,
     pub recipients: Vec<RecipientRule>,
+    pub record: Option<RecordRule>,
     /// Where there is one, it says which of the recipients it is.
     pub route: Option<Route>,
     pub answer: Option<Answer>,
@@ -130,6 +132,13 @@ pub struct Hold {
     /// The date that the condition is about, and how many months before it the condition begins to hold.
     pub at: Pointer,
     pub months: i32,
+}
+
+/// A message that goes to nobody: what stands at one place of it becomes a fact.
+#[derive(Debug)]
+pub struct RecordRule {
+    pub kind: record::Kind,
+    pub at: Pointer,
 }
 
 #[derive(Debug)]

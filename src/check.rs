@@ -48,7 +48,7 @@ pub fn cases(sources: &Sources, pipeline: &Pipeline) -> Report {
         }))
         .collect();
     Report {
-        passed: policies.questions.len() + messages.passed,
+        passed: policies.passed + messages.passed,
         findings: policies.findings.into_iter().chain(messages.findings).chain(wrong).chain(unreadable).collect(),
         gaps,
     }

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod keys;
+mod ledger;
 mod matrix;
 mod parked;
 #[cfg(feature = "prove")]
@@ -34,7 +35,7 @@ const EXIT_CODES: &str = "Exit codes:
   1   it failed while running; of matrix --against, that the two policies differ
   2   the command line is wrong
   64  configuration, policies, mappings, schemas, partners or keys are wrong; nothing was connected
-  65  the input is wrong: a message is rejected, a receipt does not verify, there is no such delivery
+  65  the input is wrong: a message is rejected, a receipt does not verify, there is no such delivery or number
 
 Start with:
   ketenpoort check --config ketenpoort.toml
@@ -57,6 +58,9 @@ enum Command {
     Receipt(receipt::Command),
     /// Decide about deliveries that wait
     Parked(parked::Args),
+    /// Ask the ledger about the past
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// Make signing keys, and the set that verifies what they sign
     #[command(subcommand)]
     Keys(keys::Command),
@@ -85,7 +89,11 @@ impl ConfigArg {
 pub struct FilesArgs {
     #[command(flatten)]
     pub config: ConfigArg,
-    /// Folders instead of those in the configuration: it then need not exist
+    /// Holds schemas, policies, mappings and deploy/partners, as this repository does: the configuration need then
+    /// not exist
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub root: Option<PathBuf>,
+    /// One folder instead of that in the configuration, or of all four
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub schemas: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help_heading = "Files")]
@@ -99,6 +107,8 @@ pub struct FilesArgs {
 pub mod exit {
     pub const OK: u8 = 0;
     pub const FAILED: u8 = 1;
+    /// As clap ends where it finds so itself.
+    pub const USAGE: u8 = 2;
     /// `EX_USAGE` of sysexits.h, as for a configuration that does not load.
     pub const CONFIG: u8 = 64;
     /// `EX_DATAERR`.
@@ -116,6 +126,7 @@ pub fn main() -> u8 {
         Command::Demo(args) => demo::run(&args),
         Command::Receipt(command) => receipt::run(command),
         Command::Parked(args) => parked::run(args),
+        Command::Ledger(command) => ledger::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Topology(args) => topology::run(&args),
         Command::Completions { shell } => {

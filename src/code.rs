@@ -57,9 +57,11 @@ codes! {
     NothingToShare = "KP-3006", "nothing is left to share", "the permitted categories hold no data";
     Superseded = "KP-3007", "a newer notification was processed", "no action: the newer one counts";
     Held = "KP-3008", "too early: held until the date on which it may be shared", "no action: it is decided anew on that date";
+    Recorded = "KP-3009", "kept as a fact", "no action: it counts from now on in every decision about the person";
     // 4xxx: facts
     FactsUnavailable = "KP-4001", "the facts could not be had", "the message waits and is retried; check the connection to IRIS";
     FactsInvalid = "KP-4002", "the facts source gave an invalid answer", "the message waits and is retried; check IRIS";
+    FactsChanged = "KP-4003", "the facts changed before it went out", "no action: it is decided anew at once";
     // 5xxx: translation and delivery
     MappingFailed = "KP-5001", "the message could not be translated", "check the mapping of this recipient; then replay";
     DeliveryFailed = "KP-5002", "the recipient did not take the message", "it is retried; check the recipient's endpoint";
@@ -80,7 +82,7 @@ codes! {
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
     NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
-    NoWords = "KP-7008", "the glossary has no words for this", "add them to policies/begrippen.yaml";
+    NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
 }
 
 impl fmt::Display for Code {

@@ -8,13 +8,15 @@ use crate::category::CategorySet;
 use crate::code::Code;
 use crate::directory::Directory;
 use crate::envelope::{self, Envelope, Identity, RawMessage, Rejection};
-use crate::facts::{CaseData, Facts};
+use crate::facts::{CaseData, Facts, Person};
 use crate::ledger::{Order, Outgoing};
 use crate::minimisation;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
+use crate::personal::Personal;
 use crate::policy::{self, Address, Decided, Decision, Engine, Verdict};
 use crate::receipt;
+use crate::record::{self, Pseudonym, Record, Subject};
 use crate::telemetry::stage_span;
 use crate::validation::{self, Limits, Valid};
 use aws_lc_rs::hmac;
@@ -48,6 +50,9 @@ pub struct Plan {
     pub identity: Identity,
     pub sender: PartyId,
     pub order: Option<Order>,
+    pub subject: Subject,
+    /// Kept as a fact in the commit that accepts the message.
+    pub record: Option<Record>,
     pub deliveries: Vec<Planned>,
 }
 
@@ -126,18 +131,42 @@ impl Pipeline {
         let identity = valid.envelope().identity().clone();
         let content = self.content(decided, data);
         let today = crate::facts::dutch_day(decided.now);
-        let deliveries = decided
+        let planned = decided
             .decisions()
             .iter()
-            .map(|decision| self.planned(decision, valid, content.as_ref(), &identity, today))
-            .collect();
+            .map(|decision| self.planned(decision, valid, content.as_ref(), &identity, today));
+        let deliveries = planned.chain(valid.record.as_ref().map(|record| recorded(record, &identity))).collect();
         Plan {
             kind: valid.kind().kind.clone(),
             sender: valid.envelope().sender().clone(),
             order: self.order(valid),
+            subject: self.subject(&valid.person()),
+            record: valid.record.clone(),
             identity,
             deliveries,
         }
+    }
+
+    /// The person under the gateway's key: the same person is the same subject, and nobody can guess it back.
+    pub fn subject(&self, person: &Person) -> Subject {
+        let pseudonym = |what: &str, number: &Option<Personal<String>>| {
+            let digest = self.keyed([what, number.as_ref()?.reveal_personal_data()]);
+            let mut half = [0; 16];
+            half.copy_from_slice(&digest[..16]);
+            Some(Pseudonym(half))
+        };
+        Subject { bsn: pseudonym("bsn", &person.bsn), skn: pseudonym("skn", &person.skn) }
+    }
+
+    fn keyed<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
+        let mut mac = hmac::Context::with_key(&self.pseudonym_key);
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let mut digest = [0; 32];
+        digest.copy_from_slice(mac.sign().as_ref());
+        digest
     }
 
     /// What is there to be shared: the message itself, or the answer to a request.
@@ -249,16 +278,24 @@ impl Pipeline {
     fn order(&self, valid: &Valid) -> Option<Order> {
         let pointers = valid.kind().order.as_ref()?;
         let sequence = valid.envelope().attributes.sequence?;
-        let mut mac = hmac::Context::with_key(&self.pseudonym_key);
-        let mut part = |text: &str| {
-            mac.update(&(text.len() as u64).to_be_bytes());
-            mac.update(text.as_bytes());
-        };
-        part(&valid.kind().kind);
-        pointers.iter().for_each(|pointer| part(valid.text(pointer).unwrap_or_default()));
-        let mut key = [0; 32];
-        key.copy_from_slice(mac.sign().as_ref());
+        let about = pointers.iter().map(|pointer| valid.text(pointer).unwrap_or_default());
+        let key = self.keyed(std::iter::once(valid.kind().kind.as_str()).chain(about));
         Some(Order { key, sequence })
+    }
+}
+
+/// Its one outcome: it is with the gateway itself.
+fn recorded(record: &Record, identity: &Identity) -> Planned {
+    let (recipient, role) = record::keeper();
+    let detail = format!("{}: {}", record.kind.as_str(), Code::Recorded.hint());
+    Planned {
+        idempotency_key: derived_key(identity, Some((&recipient, &role))),
+        recipient,
+        role,
+        decision: receipt::Decision::default(),
+        volatile: false,
+        format: None,
+        fate: Fate::End(Outcome::Delivered, Reason::new(Code::Recorded, detail)),
     }
 }
 

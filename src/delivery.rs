@@ -66,6 +66,16 @@ impl Failure {
         }
     }
 
+    /// Nothing of it is with the recipient: he said so himself, or our own broker did. Who says nothing, or answers
+    /// for somebody behind him, may have it.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Failure::Nacked | Failure::Unroutable => true,
+            Failure::Status { status, .. } => matches!(status, 400..=407 | 409..=499 | 501 | 503),
+            Failure::Disconnected | Failure::Unconfirmed | Failure::Unreachable | Failure::Timeout => false,
+        }
+    }
+
     /// A 4xx that says something about credentials, routing or load, which get repaired, and not about the message.
     fn may_pass(&self) -> bool {
         matches!(self, Failure::Status { status: 401 | 403 | 404 | 407 | 408 | 421 | 423 | 425 | 429, .. })
@@ -110,6 +120,18 @@ mod tests {
         let parked = parked.map(|s| (status(s), Class::Park));
         for (failure, class) in table.into_iter().chain(retried).chain(parked) {
             assert_eq!(failure.class(), class, "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_may_have_arrived_in_spite_of_a_failure() {
+        let status = |status| Failure::Status { status, retry_after: None };
+        for refused in [Failure::Nacked, Failure::Unroutable, status(400), status(404), status(429), status(503)] {
+            assert!(refused.is_refusal(), "{refused}");
+        }
+        let heard_nothing = [Failure::Disconnected, Failure::Unconfirmed, Failure::Unreachable, Failure::Timeout];
+        for unknown in heard_nothing.into_iter().chain([302, 408, 500, 502, 504].map(status)) {
+            assert!(!unknown.is_refusal(), "{unknown}");
         }
     }
 

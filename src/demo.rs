@@ -5,6 +5,7 @@
 mod afterwards;
 pub mod bag;
 mod broker;
+mod dates;
 mod files;
 pub mod partner;
 pub mod process;

@@ -92,6 +92,9 @@ pub struct Beoordeling {
     /// The message it is about; `null` is about the person in general.
     #[serde(default)]
     pub betreft: Option<String>,
+    /// The source of that message: an id is unique within its source only.
+    #[serde(default)]
+    pub betreft_bron: Option<String>,
     #[serde(default)]
     pub categorieen: Vec<Category>,
     /// Who indicates forensic care, where that is what was decided.
@@ -179,6 +182,38 @@ impl Moment {
             Moment::At(at) => at < now,
             Moment::Day(day) => day < dutch_day(now),
         }
+    }
+
+    /// Of two beginnings.
+    pub fn earlier(self, other: Moment) -> Moment {
+        if other.begins() < self.begins() { other } else { self }
+    }
+    pub fn later(self, other: Moment) -> Moment {
+        if other.begins() > self.begins() { other } else { self }
+    }
+    /// Of two ends the first.
+    pub fn first_end(self, other: Moment) -> Moment {
+        if other.ends() < self.ends() { other } else { self }
+    }
+
+    fn begins(self) -> Timestamp {
+        match self {
+            Moment::At(at) => at,
+            Moment::Day(day) => midnight(day),
+        }
+    }
+    fn ends(self) -> Timestamp {
+        match self {
+            Moment::At(at) => at,
+            Moment::Day(day) => day.tomorrow().map_or(Timestamp::MAX, midnight),
+        }
+    }
+}
+
+fn midnight(day: Date) -> Timestamp {
+    match day.in_tz(TIME_ZONE) {
+        Ok(zoned) => zoned.timestamp(),
+        Err(_) => unreachable!("the time zone database is part of the binary"),
     }
 }
 

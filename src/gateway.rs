@@ -15,10 +15,11 @@ use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
 use crate::envelope::{RawMessage, Rejection};
-use crate::facts::{Unavailable, iris};
-use crate::ledger::Ledger;
+use crate::facts::{Facts, Unavailable, iris};
+use crate::ledger::{Ledger, Mark};
 use crate::outcome::Outcome;
 use crate::receipt::keys::Signer;
+use crate::record::Subject;
 use crate::telemetry::metrics::Metrics;
 use jiff::Timestamp;
 use series::Series;
@@ -68,7 +69,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A message after the core had its say.
 enum Considered {
     Rejected(Box<Rejection>),
-    Planned(Box<Plan>),
+    /// With how far the records had come, where facts were needed.
+    Planned(Box<Plan>, Option<Mark>),
 }
 
 impl Gateway {
@@ -88,15 +90,19 @@ impl Gateway {
             Err(rejection) => return Considered::Rejected(rejection),
         };
         let person = valid.person();
-        let facts = if pipeline.needs_facts(&valid, now) {
+        let needs_facts = pipeline.needs_facts(&valid, now);
+        let subject = pipeline.subject(&person);
+        let mark = needs_facts.then(|| self.ledger.mark(subject));
+        let facts = if needs_facts {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();
                 let asked = self.iris.facts(person.clone(), trace.as_deref());
                 let nobody_else_waits = again || valid.kind().answer.is_some() || valid.kind().route.is_some();
-                self.known(match nobody_else_waits {
+                let known = self.known(match nobody_else_waits {
                     true => asked.await,
                     false => timeout(PATIENCE, asked).await.unwrap_or(Err(Unavailable::Timeout)),
-                })
+                });
+                self.with_records(known?, subject).await
             };
             ask.instrument(stage("facts")).await
         } else {
@@ -113,7 +119,15 @@ impl Gateway {
             };
             ask.instrument(stage("facts")).await
         };
-        Considered::Planned(Box::new(pipeline.complete(&decided, data.as_ref())))
+        Considered::Planned(Box::new(pipeline.complete(&decided, data.as_ref())), mark)
+    }
+
+    /// What came by message goes with what IRIS says. Where that cannot be read, the facts are not known.
+    async fn with_records(&self, facts: Facts, subject: Subject) -> Option<Facts> {
+        let consents: Vec<String> = facts.toestemmingen.iter().map(|consent| consent.id.clone()).collect();
+        let records = self.ledger.records(subject, &consents).await.ok()?;
+        let with = facts.with(&records);
+        with.inspect_err(|error| tracing::error!(%error, code = %Code::FactsUnavailable, "facts are missing")).ok()
     }
 
     fn known<T>(&self, answer: Result<T, Unavailable>) -> Option<T> {

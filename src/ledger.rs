@@ -3,12 +3,14 @@
 
 mod batch;
 mod command;
+mod disclosed;
 mod file;
 mod load;
 mod memory;
 mod model;
 mod progress;
 mod read;
+mod records;
 mod rows;
 mod save;
 mod stored;
@@ -16,14 +18,17 @@ mod work;
 mod writer;
 
 pub use model::*;
+pub use records::Mark;
 
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, SignedReceipt};
+use crate::record::{Record, Subject};
 use command::{Accept, Change, Command, Reply, Settlement};
 use file::File;
 use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
+use records::Book;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{Sqlite, SqliteConnection};
@@ -34,6 +39,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+use work::Action;
 use writer::Writer;
 
 /// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
@@ -45,6 +51,7 @@ pub struct Ledger {
     commands: mpsc::Sender<Command>,
     readers: SqlitePool,
     writable: Arc<AtomicBool>,
+    book: Arc<Book>,
 }
 
 impl Ledger {
@@ -57,7 +64,8 @@ impl Ledger {
         file.prepare().await?;
         let mut connection = file.writer().await.map_err(unavailable)?;
         batch::release(&mut connection, micros(Timestamp::now())).await.map_err(unavailable)?;
-        Ledger::start(file, connection, max_batch, quiet)
+        let book = Book::load(&mut connection).await.map_err(unavailable)?;
+        Ledger::start(file, connection, book, max_batch, quiet)
     }
 
     /// For an operator's command: the gateway may be running on the same file, and keeps what it holds.
@@ -65,12 +73,13 @@ impl Ledger {
         let file = File::at(path);
         file.check().await?;
         let connection = file.writer().await.map_err(unavailable)?;
-        Ledger::start(file, connection, NonZeroUsize::MIN, QUIET)
+        Ledger::start(file, connection, Book::default(), NonZeroUsize::MIN, QUIET)
     }
 
     fn start(
         file: File,
         connection: SqliteConnection,
+        book: Book,
         max_batch: NonZeroUsize,
         quiet: Duration,
     ) -> Result<Ledger, Error> {
@@ -85,7 +94,7 @@ impl Ledger {
             tracing::error!(%error, "the ledger cannot be started");
             Error::Unavailable
         })?;
-        Ok(Ledger { commands: sender, readers, writable })
+        Ok(Ledger { commands: sender, readers, writable, book: Arc::new(book) })
     }
 
     /// As far as the last write tells.
@@ -95,7 +104,22 @@ impl Ledger {
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
         let accept = Box::new(Accept::new(message));
+        let record = accept.message.record.as_ref();
+        let _writing = record.map(|record| self.book.begin(accept.message.subject, record));
         self.ask(|reply| Command::Accept(accept, reply)).await
+    }
+
+    /// To be taken before the records are read.
+    pub fn mark(&self, subject: Subject) -> Mark {
+        self.book.mark(subject)
+    }
+
+    /// What is on record about a person, in the order in which it came, and every withdrawal of these consents.
+    pub async fn records(&self, subject: Subject, consents: &[String]) -> Result<Vec<Record>, Error> {
+        if !self.book.may_know(subject, consents) {
+            return Ok(Vec::new());
+        }
+        records::about(&mut *self.reader().await?, subject, consents).await.map_err(unavailable)
     }
 
     /// It went out. That weighs more than a newer message that came meanwhile.
@@ -129,8 +153,20 @@ impl Ledger {
         next: Timestamp,
         reason: Reason,
     ) -> Result<Retry, Error> {
+        self.retry_tried(delivery, attempts, next, reason, true).await
+    }
+
+    /// The same, with whether this attempt or one before it may have reached the recipient.
+    pub async fn retry_tried(
+        &self,
+        delivery: DeliveryKey,
+        attempts: u32,
+        next: Timestamp,
+        reason: Reason,
+        tried: bool,
+    ) -> Result<Retry, Error> {
         let (next, reason, at) = (micros(next), stored::json(&reason), micros(Timestamp::now()));
-        self.ask(|reply| Command::Retry { delivery, attempts, next, reason, at, reply }).await
+        self.ask(|reply| Command::Retry { delivery, attempts, next, reason, tried, at, reply }).await
     }
 
     pub async fn wait(
@@ -140,8 +176,20 @@ impl Ledger {
         reason: Reason,
         again_at: Option<Timestamp>,
     ) -> Result<(), Error> {
+        self.wait_since(delivery, outcome, reason, again_at, None).await
+    }
+
+    /// The same, but taken up at once if a record came since it was decided.
+    pub async fn wait_since(
+        &self,
+        delivery: DeliveryKey,
+        outcome: Outcome,
+        reason: Reason,
+        again_at: Option<Timestamp>,
+        mark: Option<Mark>,
+    ) -> Result<(), Error> {
         let (reason, due_at) = (stored::json(&reason), again_at.map(micros));
-        self.change(delivery, Change::Wait { outcome, reason, due_at }, Timestamp::now()).await
+        self.change(delivery, Change::Wait { outcome, reason, due_at, mark }, Timestamp::now()).await
     }
 
     /// Decided anew: this is to be sent, by the caller, who holds it.
@@ -227,6 +275,18 @@ impl Ledger {
     /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
     pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
         self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned() }, now).await
+    }
+
+    /// What went to whom of a person's data, or may have gone, the oldest first.
+    pub async fn disclosed(&self, subject: Subject, since: Timestamp) -> Result<Vec<Disclosed>, Error> {
+        disclosed::about(&mut *self.reader().await?, subject, micros(since)).await.map_err(unavailable)
+    }
+
+    /// Somebody looks into what is known of a person.
+    pub async fn note(&self, subject: Subject, who: &str, what: &'static str, why: &str) -> Result<(), Error> {
+        let (at, who, why) = (micros(Timestamp::now()), who.to_owned(), why.to_owned());
+        let action = Action { delivery: None, subject, at, who, what, why };
+        self.ask(|reply| Command::Note { action, reply }).await
     }
 
     /// Ends when all that was asked is done. Asking for more is answered with [`Error::Unavailable`].

@@ -64,18 +64,24 @@ pub struct Examined {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the policies cannot be put to the solver: {0}")]
-    Symbolic(#[from] SymccError),
+    Symbolic(Box<SymccError>),
     #[error("{0}")]
     Policy(String),
 }
 
-impl From<SymccError> for Box<Error> {
+impl From<SymccError> for Error {
     fn from(error: SymccError) -> Self {
-        Box::new(Error::Symbolic(error))
+        Error::Symbolic(Box::new(error))
     }
 }
 
-type Result<T> = std::result::Result<T, Box<Error>>;
+impl Error {
+    fn policy(error: impl std::fmt::Display) -> Error {
+        Error::Policy(error.to_string())
+    }
+}
+
+type Result<T> = std::result::Result<T, Error>;
 
 /// A policy set as logic, once for each kind of request.
 #[derive(Debug)]
@@ -119,7 +125,7 @@ impl<'a> Prover<'a> {
 
     async fn invariants(&mut self, glossary: &Glossary) -> Result<Vec<Proof>> {
         let ours = self.compile(in_our_world(self.engine.policy_set())?)?;
-        let rules = self.engine.invariants().map_err(|finding| Error::Policy(finding.to_string()))?;
+        let rules = self.engine.invariants().map_err(Error::policy)?;
         let mut proofs = Vec::new();
         for invariant in rules {
             let started = Instant::now();
@@ -131,8 +137,10 @@ impl<'a> Prover<'a> {
                     let found = Counterexample::of(&request, self.engine, glossary, &invariant);
                     (Outcome::Broken, Some(found.map_err(Error::Policy)?))
                 }
-                Err(SymccError::SolverUnknown) => (Outcome::Undecided, None),
-                Err(error) => return Err(error.into()),
+                Err(Error::Symbolic(error)) if matches!(*error, SymccError::SolverUnknown) => {
+                    (Outcome::Undecided, None)
+                }
+                Err(error) => return Err(error),
             };
             let invariant = RuleEntry::of(&invariant.about);
             proofs.push(Proof { invariant, outcome, counterexample, milliseconds: started.elapsed().as_millis() });
@@ -141,11 +149,7 @@ impl<'a> Prover<'a> {
     }
 
     /// A request that the one permits and the other does not.
-    async fn permitted_beyond(
-        &mut self,
-        ours: &Compiled,
-        bound: &Compiled,
-    ) -> std::result::Result<Option<Request>, SymccError> {
+    async fn permitted_beyond(&mut self, ours: &Compiled, bound: &Compiled) -> Result<Option<Request>> {
         for (ours, bound) in ours.0.iter().zip(&bound.0) {
             if let Some(found) = self.solver.check_implies_with_counterexample_opt(ours, bound).await? {
                 return Ok(Some(found.request));
@@ -155,7 +159,7 @@ impl<'a> Prover<'a> {
     }
 
     async fn policies(&mut self, questions: &[Question]) -> Result<Vec<Examined>> {
-        let rules = self.engine.rules().map_err(|finding| Error::Policy(finding.to_string()))?;
+        let rules = self.engine.rules().map_err(Error::policy)?;
         let shown = shown::by(questions, &rules, self.engine);
         let mut examined = Vec::new();
         for (rule, shown) in rules.iter().zip(shown) {
@@ -187,11 +191,15 @@ impl<'a> Prover<'a> {
 
     async fn changes_something(&mut self, rule: &Rule) -> Result<bool> {
         let mut without = self.engine.policy_set().clone();
-        without.remove_static(PolicyId::new(&rule.about.id)).map_err(|error| Error::Policy(error.to_string()))?;
+        without.remove_static(PolicyId::new(&rule.about.id)).map_err(Error::policy)?;
         let (ours, without) = (in_our_world(self.engine.policy_set())?, in_our_world(&without)?);
         let (ours, without) = (self.compile(ours)?, self.compile(without)?);
-        for (ours, without) in ours.0.iter().zip(&without.0) {
-            if !self.solver.check_equivalent_opt(ours, without).await? {
+        self.differ(&ours, &without).await
+    }
+
+    async fn differ(&mut self, one: &Compiled, other: &Compiled) -> Result<bool> {
+        for (one, other) in one.0.iter().zip(&other.0) {
+            if !self.solver.check_equivalent_opt(one, other).await? {
                 return Ok(true);
             }
         }
@@ -209,8 +217,8 @@ impl<'a> Prover<'a> {
     }
 
     fn compile(&self, set: PolicySet) -> Result<Compiled> {
-        let compiled = |environment| CompiledPolicySet::compile(&set, environment, self.engine.schema());
-        Ok(Compiled(self.environments.iter().map(compiled).collect::<std::result::Result<_, _>>()?))
+        let compiled = |environment| Ok(CompiledPolicySet::compile(&set, environment, self.engine.schema())?);
+        Ok(Compiled(self.environments.iter().map(compiled).collect::<Result<_>>()?))
     }
 }
 
@@ -236,18 +244,18 @@ fn everything() -> Result<Policy> {
 }
 
 fn as_permit(policy: &Policy) -> Result<Policy> {
-    let mut json = policy.to_json().map_err(|error| Error::Policy(error.to_string()))?;
+    let mut json = policy.to_json().map_err(Error::policy)?;
     json["effect"] = "permit".into();
-    Ok(Policy::from_json(Some(policy.id().clone()), json).map_err(|error| Error::Policy(error.to_string()))?)
+    Policy::from_json(Some(policy.id().clone()), json).map_err(Error::policy)
 }
 
 fn parsed(id: &str, text: &str) -> Result<Policy> {
-    Ok(Policy::parse(Some(PolicyId::new(id)), text).map_err(|error| Error::Policy(error.to_string()))?)
+    Policy::parse(Some(PolicyId::new(id)), text).map_err(Error::policy)
 }
 
 fn one(set: &PolicySet, id: &str) -> Result<Policy> {
     let found = set.policy(&PolicyId::new(id)).cloned();
-    Ok(found.ok_or_else(|| Error::Policy(format!("there is no policy `{id}`")))?)
+    found.ok_or_else(|| Error::Policy(format!("there is no policy `{id}`")))
 }
 
 fn set_of(policies: impl IntoIterator<Item = Policy>) -> Result<PolicySet> {
@@ -257,7 +265,7 @@ fn set_of(policies: impl IntoIterator<Item = Policy>) -> Result<PolicySet> {
 }
 
 fn add(set: &mut PolicySet, policy: Policy) -> Result<()> {
-    Ok(set.add(policy).map_err(|error| Error::Policy(error.to_string()))?)
+    set.add(policy).map_err(Error::policy)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::facts::{Person, dutch_day};
 use crate::outcome::Problem;
 use crate::party::Role;
 use crate::personal::Personal;
+use crate::record::Record;
 use crate::translation::rules::at;
 use jiff::{Timestamp, civil::Date};
 use serde_json::Value;
@@ -43,6 +44,8 @@ pub struct Valid {
     /// The role in which the sender sends this type.
     pub(crate) sender_role: Role,
     pub(crate) content: Personal<Value>,
+    /// What is kept of it as a fact, where that is what it is for.
+    pub(crate) record: Option<Record>,
 }
 
 impl Valid {
@@ -79,8 +82,25 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<Valid, Box<Rejection>> {
     match content(&envelope, catalogue, limits, dutch_day(now)) {
-        Ok((kind, sender_role, content)) => Ok(Valid { envelope, kind, sender_role, content: Personal::new(content) }),
+        Ok((kind, sender_role, content)) => match record(&envelope, &kind, &content) {
+            Ok(record) => Ok(Valid { envelope, kind, sender_role, content: Personal::new(content), record }),
+            Err(problem) => Err(Rejection::from_envelope(&envelope, vec![problem])),
+        },
         Err(problems) => Err(Rejection::from_envelope(&envelope, problems)),
+    }
+}
+
+fn record(envelope: &Envelope, kind: &MessageType, content: &Value) -> Result<Option<Record>, Problem> {
+    let Some(rule) = &kind.record else { return Ok(None) };
+    let read = at(content, &rule.at).map(|fact| Record::read(rule.kind, fact, envelope.attributes.sequence));
+    match read {
+        Some(Ok(record)) if formats::holds_bsn(&record.id) => {
+            let hint = "the id of a record is kept in the clear: no personal number in it";
+            Err(Problem::new(Code::WrongType, place(&rule.at), hint))
+        }
+        Some(Ok(record)) => Ok(Some(record)),
+        // Its schema and the facts disagree on what a record is.
+        Some(Err(_)) | None => Err(Problem::new(Code::WrongType, place(&rule.at), Code::WrongType.hint())),
     }
 }
 

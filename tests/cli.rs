@@ -60,6 +60,7 @@ fn help_names_the_commands_and_the_exit_codes() {
         "receipt",
         "matrix",
         "parked",
+        "ledger",
         "keys",
         "topology",
         "completions",
@@ -68,7 +69,7 @@ fn help_names_the_commands_and_the_exit_codes() {
     ] {
         assert!(stdout(&help).contains(part), "{part}");
     }
-    let taught: [&[&str]; 14] = [
+    let taught: [&[&str]; 15] = [
         &["run"],
         &["check"],
         &["explain"],
@@ -79,6 +80,7 @@ fn help_names_the_commands_and_the_exit_codes() {
         &["parked", "replay"],
         &["parked", "discard"],
         &["receipt", "verify"],
+        &["ledger", "subject"],
         &["keys", "generate"],
         &["keys", "jwks"],
         &["topology"],
@@ -116,19 +118,56 @@ fn the_topology_gives_each_party_its_own_way_in_and_a_login_where_there_is_a_pas
 
 #[test]
 fn a_wrong_command_line_ends_with_2() {
-    let wrong: [&[&str]; 6] = [
+    let wrong: [&[&str]; 10] = [
         &["fly"],
         &["receipt", "verify", "x"],
         &["receipt", "verify", "x", "--jwks", "a", "--key", "b"],
         &["keys", "jwks"],
         &["parked", "discard", "1", "--who", "me"],
         &["parked", "list", "--outcome", "delivered"],
+        &["ledger", "subject", "bsn"],
+        &["ledger", "subject", "bsn", "--why", "AVG 15", "--html", "--json"],
+        &["ledger", "subject", "bsn", "--why", "AVG 15", "--years", "0"],
+        &["ledger", "subject", "naam", "--why", "AVG 15"],
     ];
     for args in wrong {
         let output = ketenpoort(args);
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(!stderr(&output).is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn a_person_is_asked_for_by_a_number_in_a_file_and_nowhere_is_it_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), |config| config);
+    let number = folder.path().join("nummer.txt");
+    let subject = |which: &str, file: &str, why: &str| {
+        ketenpoort(&["ledger", "subject", which, file, "--who", "h.visser", "--why", why, "--config", &config])
+    };
+    let table = [
+        ("bsn", "999990341", "inzageverzoek", 65),
+        ("bsn", "L. Haverkamp", "inzageverzoek", 65),
+        ("bsn", "", "inzageverzoek", 65),
+        ("skn", "1234567890123", "inzageverzoek", 65),
+        ("bsn", "999990342", "inzageverzoek over 999990342", 65),
+        // Well asked, but there is no ledger, and none is made.
+        ("bsn", "999990342\n", "inzageverzoek", 1),
+    ];
+    for (which, content, why, code) in table {
+        std::fs::write(&number, content).unwrap();
+        let output = subject(which, text(&number), why);
+        assert_eq!(output.status.code(), Some(code), "{content}: {}", stderr(&output));
+        assert!(!stderr(&output).is_empty());
+        for said in [stdout(&output), stderr(&output)] {
+            assert!(content.trim().is_empty() || !said.contains(content.trim()), "{said}");
+        }
+    }
+    assert!(!folder.path().join("ledger.db").exists());
+    let given = subject("bsn", "999990342", "inzageverzoek");
+    assert_eq!(given.status.code(), Some(2));
+    assert!(stderr(&given).contains("name the file") && !stderr(&given).contains("999990342"), "{}", stderr(&given));
+    assert_eq!(subject("bsn", text(&folder.path().join("none.txt")), "inzageverzoek").status.code(), Some(65));
 }
 
 #[test]
@@ -200,10 +239,25 @@ fn check_and_parked_read_the_same_configuration() {
     let answer: Value = serde_json::from_str(stdout(&output)).unwrap();
     assert_eq!(answer["findings"], Value::Array(Vec::new()));
     let none = text(&folder.path().join("none.toml")).to_owned();
-    for command in [&["check"][..], &["parked", "list"], &["run"]] {
+    let subject = ["ledger", "subject", "bsn", "--who", "h.visser", "--why", "AVG 15"];
+    for command in [&["check"][..], &["parked", "list"], &subject, &["run"]] {
         let output = ketenpoort(&[command, &["--config", &none]].concat());
         assert_eq!(output.status.code(), Some(64), "{command:?}");
     }
+}
+
+/// As docs/privacy-officer.md has it.
+#[test]
+fn a_root_stands_for_all_folders_and_explain_tells_what_the_guide_shows() {
+    let kind = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
+    let message = ["deploy/demo/messages/request-18b-kader.json", "--from", "gemeente:0606", "--type", kind];
+    let facts = ["--facts", "docs/voorbeeld-feiten.json", "--root", env!("CARGO_MANIFEST_DIR"), "--json"];
+    let outcome = |now: &str| {
+        let output = ketenpoort(&[&["explain"], &message[..], &facts, &["--now", now]].concat());
+        serde_json::from_str::<Value>(stdout(&output)).unwrap()["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(outcome("2026-11-24T10:00:00Z"), "delivered");
+    assert_eq!(outcome("2030-04-01T10:00:00Z"), "refused");
 }
 
 #[test]

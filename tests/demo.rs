@@ -23,10 +23,11 @@ fn every_message_of_the_demo_ends_as_expected() {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{shown}\n{complaints}");
     for line in [
-        "21 messages, each ended as expected.",
+        "27 messages, each ended as expected.",
         "the very same receipts came again, byte for byte; nothing was forwarded again",
         "woningcorporatie:havenlicht as zvh-deelnemer: refused",
         "gemeente:0344 as gemeente-gemandateerde: awaiting_assessment",
+        "gemeente:0606 as burgemeester: held",
         "routing conflict: row 5 (reclassering), row 3 (fz_mdo)",
     ] {
         assert!(shown.contains(line), "{line:?} is not in:\n{shown}");

@@ -31,6 +31,7 @@ impl Files {
     fn read(root: &Path, partners: &Path) -> Files {
         let sources = Sources::read(&root.join("schemas"), &root.join("policies"), &root.join("mappings")).unwrap();
         let partners = std::fs::read_dir(partners).unwrap().map(|entry| entry.unwrap().path());
+        let partners = partners.filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
         let named = |path: PathBuf| (path.file_name().unwrap().to_str().unwrap().to_owned(), text(&path));
         Files { sources, partners: partners.map(named).collect() }
     }
@@ -142,6 +143,7 @@ const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
 const FZ: &str = "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+const CONSENT: &str = "mappings/toestemming.vastgelegd.v1/message.yaml";
 const BIJ: &str = "mappings/detentie.bij-melding.v1/message.yaml";
 
 #[rustfmt::skip]
@@ -238,6 +240,16 @@ const MAPPINGS: &[Broken] = &[
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/organisatie`"),
     broken(MEETING, "{from: /overleg/kenmerk, to: /kenmerk}", "{from: /persoon/skn, to: /kenmerk}",
         "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml: KP-7004 answer/carry: only bookkeeping"),
+    broken(CONSENT, "record: {kind: toestemming, at: /toestemming}", "",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : give `recipients`, or `record`"),
+    broken(CONSENT, "at: /toestemming}", "at: /persoon}",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : `record` holds `/persoon/bsn`, which is not"),
+    broken(CONSENT, "kind: toestemming,", "kind: volmacht,",
+        "mappings/toestemming.vastgelegd.v1/message.yaml:~: KP-7004 : "),
+    broken(CONSENT, "record:", "recipients: [{role: om, party: om}]\nrecord:",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` goes to nobody"),
+    broken(CONSENT, "record:", "order: {key: [/persoon/skn]}\nrecord:",
+        "mappings/toestemming.vastgelegd.v1/message.yaml: KP-7004 : a `record` is neither sent nor answered"),
     broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: terugkeer}",
         "mappings/detentie.bij-melding.v1/message.yaml:~: KP-7004 : `terugkeer` must be one condition with `within_months`"),
     broken(BIJ, "hold: {condition: terugkeer_binnen_drie_maanden}", "hold: {condition: tbs}",
@@ -464,6 +476,33 @@ fn a_new_message_and_a_new_partner_are_files_only() {
     assert!(forms[0].1.contains("999995406"));
     assert_eq!(forms[1].0, "regionaal-bureau:drechtsteden");
     assert_eq!(forms[1].1, r#"{"wie":"Iris van Zanten","waarheen":"VGT","wanneer":"20261201"}"#);
+}
+
+/// What docs/integration-guide.md tells to write, written.
+#[test]
+fn the_integration_guide_ends_with_a_message_in_the_partners_own_form() {
+    let guide = text(&root().join("docs/integration-guide.md"));
+    let block = |start: &str| {
+        let lines = guide.lines().skip_while(|line| line.trim() != start).take_while(|line| !line.starts_with('#'));
+        let block = lines.take_while(|line| line.is_empty() || line.starts_with("    "));
+        block.map(|line| line.get(4..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    };
+    let mut files = Files::read(root(), &root().join("deploy/demo"));
+    files.partners.get_mut("partners.toml").unwrap().push_str(&block("[[party]]"));
+    let mapping = "detentie.invrijheidstelling-aangekondigd.v1/out.kort.yaml";
+    assert!(guide.contains(&format!("mappings/{mapping}")));
+    files.sources.mappings.insert(mapping.to_owned(), block("format: json"));
+    let pipeline = files.load().unwrap_or_else(|findings| panic!("{}", lines(&findings)));
+
+    let release = text(&root().join("deploy/demo/messages/release-utrecht.xml"));
+    let release = release.replace("0344", "0518").replace("0606", "0518");
+    let kind = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
+    let raw = check::raw_message(&pipeline, "dji", kind, release.into_bytes(), &BTreeMap::new()).unwrap();
+    let explained = explain(&pipeline, &raw, None, now());
+    let [(party, payload)] = &payloads(&explained)[..] else { panic!("{}", explained.for_a_person()) };
+    assert_eq!(party, "gemeente:0518");
+    let form: serde_json::Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(form.as_object().unwrap().keys().collect::<Vec<_>>(), ["bsn", "naam", "vrij_op", "huisvesting"]);
 }
 
 fn copy(from: &Path, to: &Path) {

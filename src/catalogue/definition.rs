@@ -1,6 +1,7 @@
 //! What stands in `message.yaml` and `out.*.yaml`, word for word.
 
 use crate::facts::SoortBeoordeling;
+use crate::record;
 use crate::translation::rules::RuleSpec;
 use serde::Deserialize;
 use serde_json::Value;
@@ -29,7 +30,10 @@ pub struct MessageSpec {
     pub conditions: Vec<ConditionSpec>,
     #[serde(default)]
     pub hold: Option<HoldSpec>,
+    #[serde(default)]
     pub recipients: Vec<RecipientSpec>,
+    #[serde(default)]
+    pub record: Option<RecordSpec>,
     #[serde(default)]
     pub route: Option<RouteSpec>,
     #[serde(default)]
@@ -184,6 +188,14 @@ pub enum Given {
 #[serde(rename_all = "snake_case")]
 pub enum When {
     Bekend,
+}
+
+/// Instead of recipients: what is kept of the message as a fact.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSpec {
+    pub kind: record::Kind,
+    pub at: String,
 }
 
 /// Which one of the recipients it is: what the first row says whose conditions all hold.

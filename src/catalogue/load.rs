@@ -1,6 +1,6 @@
 //! Compiling the files of the catalogue; everything wrong is found in one go.
 
-use super::definition::{ConditionSpec, Format, HoldSpec, InSpec, MessageSpec, OutSpec, RecipientSpec};
+use super::definition::{ConditionSpec, Format, HoldSpec, InSpec, MessageSpec, OutSpec, RecipientSpec, RecordSpec};
 use super::*;
 use crate::code::Code;
 use crate::codetable::Table;
@@ -92,6 +92,7 @@ impl Loader<'_> {
             hold: spec.hold.as_ref().and_then(|hold| pointers.hold(hold, &conditions)),
             conditions,
             recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
+            record: spec.record.as_ref().and_then(|r| pointers.record(r)),
             route: spec.route.as_ref().map(|route| pointers.route(route, &spec)),
             kind: spec.r#type,
             input,
@@ -100,8 +101,8 @@ impl Loader<'_> {
             out: Vec::new(),
         };
         let out = self.out_mappings(name, message.forwarded());
-        if out.is_empty() {
-            self.wrong(&file, None, Code::MappingInvalid, "", "there is no out.<format>.yaml beside it");
+        if let Some(hint) = goes_nowhere(&message, &spec.recipients, spec.record.is_some(), &out) {
+            self.wrong(&file, None, Code::MappingInvalid, "", hint);
         }
         Some(MessageType { out, ..message })
     }
@@ -226,6 +227,24 @@ impl Loader<'_> {
                 None
             }
         }
+    }
+}
+
+/// A message goes to recipients, or is kept as a record and goes to nobody.
+fn goes_nowhere(
+    message: &MessageType,
+    recipients: &[RecipientSpec],
+    is_record: bool,
+    out: &[OutMapping],
+) -> Option<&'static str> {
+    match (is_record, recipients.is_empty()) {
+        (false, true) => Some("give `recipients`, or `record` for what is kept as a fact"),
+        (false, false) => out.is_empty().then_some("there is no out.<format>.yaml beside it"),
+        (true, false) => Some("a `record` goes to nobody: it has no `recipients`"),
+        (true, true) if !out.is_empty() || message.answer.is_some() || message.order.is_some() => Some(
+            "a `record` is neither sent nor answered, and the newest of an id counts: no out.*, `answer` or `order`",
+        ),
+        (true, true) => None,
     }
 }
 
@@ -367,6 +386,19 @@ impl Pointers<'_, '_> {
                 None
             }
         }
+    }
+
+    /// A record is kept for years in the clear, so that nothing personal may be in it.
+    fn record(&mut self, spec: &RecordSpec) -> Option<RecordRule> {
+        let at = self.get(&spec.at)?;
+        let mut personal = Vec::new();
+        if let Some(shape) = descend(self.shape, &at) {
+            shape.leaves(&spec.at, &mut |place, leaf| personal.extend((!leaf.control).then(|| place.to_owned())));
+        }
+        for place in personal {
+            self.wrong(format!("`record` holds `{place}`, which is not `x-stuurgegeven`"));
+        }
+        Some(RecordRule { kind: spec.kind, at })
     }
 
     fn recipient(&mut self, spec: &RecipientSpec) -> Option<RecipientRule> {

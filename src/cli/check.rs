@@ -22,7 +22,7 @@ pub struct Args {
     /// Of every policy a case must see it decide; and of each of its conditions, alternatives and list members, one
     /// case that it decides because of that one, and one that nothing but that one keeps it from deciding. What no
     /// case could ever show stands in dekking.yaml beside the policies, with the reason. Every message type needs a
-    /// case, and every term of a policy needs words in begrippen.yaml.
+    /// case, and every term of a policy needs words in begrippen.yaml or the folder begrippen.
     #[arg(long)]
     coverage: bool,
 }
@@ -67,15 +67,22 @@ fn summary(pipeline: &Pipeline) -> String {
 
 /// The files as the configuration names them, or as named one by one.
 pub fn load(args: &FilesArgs) -> Result<(Sources, Pipeline), Vec<Finding>> {
-    let named = [&args.schemas, &args.policies, &args.mappings, &args.partners];
-    if let [Some(schemas), Some(policies), Some(mappings), Some(partners)] = named.map(Clone::clone) {
+    let named = [
+        (&args.schemas, "schemas"),
+        (&args.policies, "policies"),
+        (&args.mappings, "mappings"),
+        (&args.partners, "deploy/partners"),
+    ];
+    let in_root = |folder| args.root.as_ref().map(|root| root.join(folder));
+    let named = named.map(|(named, folder)| named.clone().or_else(|| in_root(folder)));
+    if let [Some(schemas), Some(policies), Some(mappings), Some(partners)] = named.clone() {
         return read(&Files { schemas, policies, mappings, partners }, Limits::default(), &[0; 32]);
     }
     let mut config = args.config.read()?;
     let files = &mut config.files;
     let configured = [&mut files.schemas, &mut files.policies, &mut files.mappings, &mut files.partners];
     for (configured, named) in configured.into_iter().zip(named) {
-        named.iter().for_each(|named| configured.clone_from(named));
+        named.into_iter().for_each(|named| *configured = named);
     }
     read_configured(&config)
 }

@@ -4,7 +4,9 @@ use crate::demo::partner::Event;
 use crate::demo::process::Program;
 use crate::demo::show::Screen;
 use crate::demo::{Error, Note, Options, World};
+use crate::facts::dutch_day;
 use crate::simulators::recipient::Recipient;
+use jiff::Timestamp;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -95,7 +97,7 @@ pub fn run(args: &Args) -> u8 {
 async fn demo(args: &Args) -> Result<bool, Error> {
     let screen = Screen::of_this_terminal();
     let stop = stop_on_signal()?;
-    let items = bag::read(&args.root.join("deploy/demo/messages.yaml"))?;
+    let items = bag::read(&args.root.join("deploy/demo/messages.yaml"), dutch_day(Timestamp::now()))?;
     let options = Options { port: args.port, ..Options::new(&args.root, &args.home, std::env::current_exe()?) };
     say!("{}", screen.title("Starting a broker, simulated partners and the gateway"));
     // Not broken off halfway: what is half made could not be cleaned up.

@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 const HELP: &str = "The page is made from the rules themselves: for every recipient's role and every category, which rule \
-permits or forbids it, on which legal basis, and what must hold. Words come from begrippen.yaml beside the policy; what \
+permits or forbids it, on which legal basis, and what must hold. Words come from begrippen.yaml beside the policy, and from the folder begrippen; what \
 has none is shown as Cedar. The role * is every role that no rule names; the category bsn is part of persoonsnummers.
 
 The JSON:
@@ -46,7 +46,7 @@ The JSON:
 With --against:
   {\"equal\", \"before\": {\"policy_version\"}, \"after\": {\"policy_version\"},
    \"rules\": [{\"change\": \"added\"|\"removed\"|\"changed\", \"before\": RULE|null, \"after\": RULE|null}],
-   \"cells\": [{\"role\", \"rule\", \"categories\": [...], \"change\", \"before\": {\"effect\", \"when\"}|null, \"after\": ...}]}
+   \"cells\": [{\"roles\": [...], \"rule\", \"categories\": [...], \"change\", \"before\": {\"effect\", \"when\"}|null, \"after\": ...}]}
 
 With --against the exit code is 0 where both policies say the same, and 1 where they differ; other words in \
 begrippen.yaml or another order of conditions make no difference.

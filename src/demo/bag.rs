@@ -2,7 +2,7 @@
 
 use super::partner::{Event, Inbox, Partner, Received};
 use super::process::Program;
-use super::{Error, World};
+use super::{Error, World, dates};
 use crate::category::Category;
 use crate::code::Code;
 use crate::outcome::{Outcome, Reason};
@@ -12,6 +12,7 @@ use crate::receipt::keys::KeySet;
 use crate::receipt::{Decision, Receipt};
 use crate::simulators::recipient::{self, Behaviour, Recipient};
 use axum::http::StatusCode;
+use jiff::{Timestamp, civil::Date};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -57,14 +58,17 @@ pub struct Expect {
     shared: Option<BTreeSet<Category>>,
 }
 
-/// Reads `messages.yaml`, and `messages/` beside it.
-pub fn read(file: &Path) -> Result<Vec<Item>, Error> {
+/// Reads `messages.yaml`, and `messages/` beside it, with the days in them counted from today.
+pub fn read(file: &Path, today: Date) -> Result<Vec<Item>, Error> {
     let wrong = |error: &dyn std::fmt::Display| Error::File(file.to_owned(), error.to_string());
     let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
     let mut items: Vec<Item> = serde_saphyr::from_str(&text).map_err(|e| wrong(&e))?;
     for item in &mut items {
         let path = file.with_file_name("messages").join(&item.file);
-        item.data = std::fs::read(&path).map_err(|error| Error::File(path, error.to_string()))?;
+        let wrong = |hint: &dyn std::fmt::Display| Error::File(path.clone(), hint.to_string());
+        let text = std::fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+        let dated = dates::fill_in(&text, today).ok_or_else(|| wrong(&"has a day that is none: write {today+30d}"))?;
+        item.data = dated.into_bytes();
     }
     Ok(items)
 }
@@ -81,6 +85,8 @@ pub struct End {
     pub recipient: Option<(PartyId, Role)>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
+    /// When what is held is decided anew.
+    pub until: Option<Timestamp>,
     pub decision: Decision,
     pub trace_id: Option<String>,
     /// Only what ended has a receipt.
@@ -111,6 +117,7 @@ struct Waiting {
     role: Option<Role>,
     outcome: Outcome,
     reason: Option<Reason>,
+    again_at: Option<Timestamp>,
     decision: Decision,
     trace_id: Option<String>,
 }
@@ -316,6 +323,7 @@ impl End {
             recipient: receipt.recipient.map(|recipient| (recipient.party, recipient.role)),
             outcome: receipt.outcome,
             reason: receipt.reason,
+            until: None,
             decision: receipt.decision,
             trace_id: receipt.trace_id,
             receipt: file,
@@ -330,6 +338,7 @@ impl From<Waiting> for End {
             recipient: row.recipient.zip(row.role),
             outcome: row.outcome,
             reason: row.reason,
+            until: row.again_at.filter(|_| row.outcome == Outcome::Held),
             decision: row.decision,
             trace_id: row.trace_id,
             receipt: None,

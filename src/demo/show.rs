@@ -2,6 +2,7 @@
 //! only the form is shown: the names of its fields, not what is in them.
 
 use super::bag::{End, Got, Item, Told};
+use crate::explain::dutch_time;
 use crate::outcome::{Outcome, Reason};
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -97,6 +98,7 @@ impl Screen {
         }
         let Some(first) = ends.first() else { return out };
         first.reason.iter().for_each(|reason| because(&mut out, reason));
+        first.until.iter().for_each(|until| labelled(&mut out, "until", &dutch_time(*until)));
         let shared = first.decision.shared.iter();
         grouped(&mut out, "shared", shared.map(|s| (s.category.as_str(), format!("{}: {}", s.policy, s.legal_basis))));
         let withheld = first.decision.withheld.iter();

@@ -7,11 +7,12 @@ use crate::core::{Fate, Pipeline, Plan, Planned, derived_key};
 use crate::envelope::{RawMessage, Rejection};
 use crate::explain::rejection_reason;
 use crate::intake::Inbound;
-use crate::ledger::{Accepted, Head, NewDelivery, NewMessage, Order, State};
+use crate::ledger::{Accepted, Head, Mark, NewDelivery, NewMessage, Order, State};
 use crate::outcome::{Outcome, Problem, Reason};
 use crate::party::PartyId;
 use crate::policy::Address;
 use crate::receipt::Decision;
+use crate::record::Subject;
 use jiff::Timestamp;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -43,13 +44,13 @@ impl Gateway {
         let considered = self.consider(&pipeline, &raw, now, false).await;
         // Taken before the ledger decides about the order, held until the deliveries are over.
         let line = match &considered {
-            Considered::Planned(plan) => plan.order.map(|order| self.series.line(order.key)),
+            Considered::Planned(plan, _) => plan.order.map(|order| self.series.line(order.key)),
             Considered::Rejected(_) => None,
         };
         let (mut message, mut addresses) = match considered {
-            Considered::Planned(plan) => {
+            Considered::Planned(plan, mark) => {
                 crate::telemetry::note_type(&plan.kind);
-                self.planned(&pipeline, *plan, &raw, now)
+                self.planned(&pipeline, *plan, mark, &raw, now)
             }
             Considered::Rejected(rejection) => (self.rejected(&pipeline, &rejection, &raw, now), vec![None]),
         };
@@ -102,6 +103,7 @@ impl Gateway {
                         attempts: 0,
                         tried: false,
                         again: false,
+                        mark: message.mark.clone().filter(|_| planned.volatile),
                     };
                     sends.push(self.deliver(job, address, line.as_deref()));
                 }
@@ -134,9 +136,17 @@ impl Gateway {
         }
     }
 
-    fn planned(&self, pipeline: &Pipeline, plan: Plan, raw: &RawMessage, now: Timestamp) -> (NewMessage, Addresses) {
+    fn planned(
+        &self,
+        pipeline: &Pipeline,
+        plan: Plan,
+        mark: Option<Mark>,
+        raw: &RawMessage,
+        now: Timestamp,
+    ) -> (NewMessage, Addresses) {
         let mut message = self.message(pipeline, raw, now, plan.sender.clone(), &plan.identity, plan.order);
         message.kind = Some(plan.kind);
+        (message.subject, message.record, message.mark) = (plan.subject, plan.record, mark);
         let mut addresses = Addresses::with_capacity(plan.deliveries.len());
         for planned in plan.deliveries {
             let (delivery, address) = self.new_delivery(planned, &message, now);
@@ -187,8 +197,14 @@ impl Gateway {
     }
 
     fn conflicting(&self, message: &NewMessage, now: Timestamp) -> NewMessage {
-        let mut conflicting =
-            NewMessage { conflict: true, order: None, received_at: now, deliveries: Vec::new(), ..message.clone() };
+        let mut conflicting = NewMessage {
+            conflict: true,
+            order: None,
+            record: None,
+            received_at: now,
+            deliveries: Vec::new(),
+            ..message.clone()
+        };
         let code = Code::ReplayedWithOtherContent;
         let reason = Reason::new(code, code.hint()).with_problems(vec![Problem::new(code, "id", code.hint())]);
         self.reject(&mut conflicting, reason);
@@ -234,6 +250,9 @@ impl Gateway {
             received_at: now,
             traceparent: crate::telemetry::current_traceparent(),
             order,
+            subject: Subject::default(),
+            record: None,
+            mark: None,
             message_ref: identity.message.clone(),
             policy_version: pipeline.engine.version.clone(),
             mapping_version: pipeline.mapping_version(),

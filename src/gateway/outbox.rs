@@ -7,7 +7,7 @@ use crate::core::Fate;
 use crate::delivery::amqp::Publication;
 use crate::delivery::{Class, Failure};
 use crate::directory::Endpoint;
-use crate::ledger::{DeliveryKey, Due, Head, Outgoing, Retry};
+use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -38,6 +38,22 @@ pub(super) struct Job {
     pub tried: bool,
     /// Out of the ledger, not straight from intake.
     pub again: bool,
+    /// How far the records had come when it was decided, where it rests on facts.
+    pub mark: Option<Mark>,
+}
+
+/// A delivery that ends, and what its receipt must know of it.
+struct Ends<'a> {
+    delivery: DeliveryKey,
+    head: &'a Head,
+    recipient: &'a (PartyId, Role),
+    key: Uuid,
+}
+
+impl<'a> Ends<'a> {
+    fn of(due: &'a Due, recipient: &'a (PartyId, Role)) -> Ends<'a> {
+        Ends { delivery: due.delivery, head: &due.message, recipient, key: due.idempotency_key }
+    }
 }
 
 /// A CloudEvent that the gateway sends.
@@ -67,6 +83,12 @@ impl Gateway {
     }
 
     async fn attempt(self: &Arc<Self>, job: Job, address: &Address) -> Became {
+        // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
+        if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+            let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
+            let tried = job.tried;
+            return self.retry(job, Timestamp::now(), reason, tried).await;
+        }
         let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
         let sent = self.send(&job, address).instrument(span).await;
@@ -159,8 +181,14 @@ impl Gateway {
             next = next.max(now + asked);
         }
         tracing::warn!(recipient = %job.recipient.0, error = %failure, %code, attempts, "a delivery failed; it is retried");
-        let reason = Reason::new(code, failure.to_string());
-        let retried = self.until_recorded(|| self.ledger.retry(job.delivery, attempts, next, reason.clone())).await;
+        let tried = job.tried || !failure.is_refusal();
+        self.retry(Job { attempts, ..job }, next, Reason::new(code, failure.to_string()), tried).await
+    }
+
+    async fn retry(self: &Arc<Self>, job: Job, next: Timestamp, reason: Reason, tried: bool) -> Became {
+        let code = reason.code;
+        let write = || self.ledger.retry_tried(job.delivery, job.attempts, next, reason.clone(), tried);
+        let retried = self.until_recorded(write).await;
         match retried {
             Some(Retry::Superseded) => {
                 self.settle_superseded().await;
@@ -180,28 +208,17 @@ impl Gateway {
     }
 
     async fn end_superseded(self: &Arc<Self>, job: &Job) -> Became {
-        let reason = Reason::superseded(job.tried);
-        let outcome = Outcome::Superseded;
-        let receipt = self.receipt(
-            &job.head,
-            Some(&job.recipient),
-            job.key,
-            outcome,
-            Some(reason.clone()),
-            job.decision.clone().undelivered(job.tried),
-            None,
-        );
-        self.finish(job.delivery, outcome, reason, receipt).await
+        let of = Ends { delivery: job.delivery, head: &job.head, recipient: &job.recipient, key: job.key };
+        let decision = job.decision.clone().undelivered(job.tried);
+        self.end(of, Outcome::Superseded, Reason::superseded(job.tried), decision).await
     }
 
-    async fn finish(
-        self: &Arc<Self>,
-        delivery: DeliveryKey,
-        outcome: Outcome,
-        reason: Reason,
-        receipt: crate::receipt::SignedReceipt,
-    ) -> Became {
+    /// It is over without having been delivered.
+    async fn end(self: &Arc<Self>, of: Ends<'_>, outcome: Outcome, reason: Reason, decision: Decision) -> Became {
+        let Ends { delivery, head, recipient, key } = of;
         let code = reason.code;
+        self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), code.as_str());
+        let receipt = self.receipt(head, Some(recipient), key, outcome, Some(reason.clone()), decision, None);
         let now = Timestamp::now();
         let write = || self.ledger.finish(delivery, outcome, reason.clone(), receipt.clone(), now);
         if let Some(receipt) = self.until_recorded(write).await {
@@ -301,8 +318,8 @@ impl Gateway {
     ) -> Option<Became> {
         let now = Timestamp::now();
         let pipeline = self.pipeline();
-        let plan = match self.consider(&pipeline, raw, now, true).await {
-            super::Considered::Planned(plan) => plan,
+        let (plan, mark) = match self.consider(&pipeline, raw, now, true).await {
+            super::Considered::Planned(plan, mark) => (plan, mark),
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
                 return Some(self.park(due.delivery, reason).await);
@@ -326,18 +343,20 @@ impl Gateway {
             Fate::Deliver(outgoing, address) => {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
                 self.until_recorded(ready).await?;
-                let job = self.job(&due, recipient, outgoing, planned.decision);
+                let mark = mark.filter(|_| planned.volatile);
+                let job = Job { mark, ..self.job(&due, recipient, outgoing, planned.decision) };
                 Some(self.deliver(job, Some(address), line).await)
             }
             Fate::Wait(outcome, reason, until) => {
                 let again_at = until.or_else(|| self.again_at(outcome, due.attempts + 1, now));
-                let write = || self.ledger.wait(due.delivery, outcome, reason.clone(), again_at);
+                let write = || self.ledger.wait_since(due.delivery, outcome, reason.clone(), again_at, mark.clone());
                 let _ = self.until_recorded(write).await;
                 Some((outcome, Some(reason.code)))
             }
             Fate::End(outcome, reason) => {
-                let decision = planned.decision.undelivered(due.tried);
-                Some(self.end(&due, &recipient, outcome, reason, decision).await)
+                // What an earlier attempt may have brought there is what was decided then.
+                let decision = if due.tried { due.decision.clone() } else { planned.decision };
+                Some(self.end(Ends::of(&due, &recipient), outcome, reason, decision.undelivered(due.tried)).await)
             }
         }
     }
@@ -351,21 +370,7 @@ impl Gateway {
         }
         let reason = Reason::new(Code::NoGround, "the facts say that it is no recipient of this message any more");
         let decision = due.decision.clone().undelivered(due.tried);
-        Some(self.end(&due, &recipient, Outcome::Refused, reason, decision).await)
-    }
-
-    async fn end(
-        self: &Arc<Self>,
-        due: &Due,
-        recipient: &(PartyId, Role),
-        outcome: Outcome,
-        reason: Reason,
-        decision: Decision,
-    ) -> Became {
-        self.metrics.outcome(due.message.kind.as_deref(), outcome.as_str(), reason.code.as_str());
-        let (head, key, because) = (&due.message, due.idempotency_key, Some(reason.clone()));
-        let receipt = self.receipt(head, Some(recipient), key, outcome, because, decision, None);
-        self.finish(due.delivery, outcome, reason, receipt).await
+        Some(self.end(Ends::of(&due, &recipient), Outcome::Refused, reason, decision).await)
     }
 
     fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
@@ -379,6 +384,7 @@ impl Gateway {
             attempts: due.attempts,
             tried: due.tried,
             again: true,
+            mark: None,
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the writer is asked to do, each with the way back. Values are put in their stored form here, by the
 //! caller, so that the one writer has less to do.
 
+use super::records::Mark;
 use super::stored::json;
+use super::work::Action;
 use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
@@ -14,8 +16,9 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Command {
     Accept(Box<Accept>, Reply<Accepted>),
     Settle { delivery: DeliveryKey, settlement: Settlement, at: i64, reply: Reply<DueReceipt> },
-    Retry { delivery: DeliveryKey, attempts: u32, next: i64, reason: String, at: i64, reply: Reply<Retry> },
+    Retry { delivery: DeliveryKey, attempts: u32, next: i64, reason: String, tried: bool, at: i64, reply: Reply<Retry> },
     Change { delivery: DeliveryKey, change: Change, at: i64, reply: Reply<()> },
+    Note { action: Action, reply: Reply<()> },
     ClaimDue { now: i64, limit: usize, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
     Close(oneshot::Sender<()>),
@@ -35,7 +38,7 @@ pub(super) enum Settlement {
 }
 
 pub(super) enum Change {
-    Wait { outcome: Outcome, reason: String, due_at: Option<i64> },
+    Wait { outcome: Outcome, reason: String, due_at: Option<i64>, mark: Option<Mark> },
     MakeReady { outgoing: Outgoing, decision: String },
     Address(PartyId, Role),
     NotAddressed,

@@ -1,9 +1,11 @@
 //! What the ledger is told and what it tells. No IO and no rules.
 
+use super::records::Mark;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::{Decision, MessageRef, SignedReceipt};
+use crate::record::{Record, Subject};
 use jiff::Timestamp;
 use std::fmt;
 use uuid::Uuid;
@@ -23,6 +25,11 @@ pub struct NewMessage {
     /// W3C `traceparent` of the gateway's own span for this message.
     pub traceparent: Option<String>,
     pub order: Option<Order>,
+    pub subject: Subject,
+    /// Kept as a fact in the commit that accepts the message.
+    pub record: Option<Record>,
+    /// How far the records had come when its deliveries were decided on.
+    pub mark: Option<Mark>,
     /// What the receipt will call the message.
     pub message_ref: MessageRef,
     pub policy_version: String,
@@ -60,7 +67,7 @@ pub enum State {
     /// `Held`, `AwaitingAssessment`, `Retrying` (facts are missing) or `Parked`; looked at again at `again_at`
     /// by running the stored message anew, or by a person.
     Waiting { outcome: Outcome, reason: Reason, again_at: Option<Timestamp> },
-    /// `Refused`, `Rejected`, `Superseded` or `Expired`, with its receipt.
+    /// `Refused`, `Rejected`, `Superseded` or `Expired`, or a record that was `Delivered` to us; with its receipt.
     Final { outcome: Outcome, reason: Reason, receipt: SignedReceipt },
 }
 
@@ -152,6 +159,24 @@ pub enum Retry {
     Scheduled,
     /// A newer message of the series came meanwhile: it ends here and owes a receipt.
     Superseded,
+}
+
+/// What a recipient got of a person's data, or may have got.
+#[derive(Clone, Debug)]
+pub struct Disclosed {
+    pub delivery: DeliveryKey,
+    pub kind: Option<String>,
+    pub sender: PartyId,
+    pub recipient: PartyId,
+    pub role: Role,
+    /// When it went out; where that is not certain, when it was last known to be trying.
+    pub at: Timestamp,
+    /// The recipient said so. Otherwise an attempt of which nothing was heard may have reached it.
+    pub certain: bool,
+    /// Found under a number that was not asked for, but stands in a message beside the one that was.
+    pub linked: bool,
+    pub decision: Decision,
+    pub receipt_id: Option<Uuid>,
 }
 
 /// What waits, per outcome.

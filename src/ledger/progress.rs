@@ -106,10 +106,11 @@ impl Progress {
         Ok(())
     }
 
-    pub fn retry(&mut self, attempts: u32, next: i64, reason: String, at: i64) -> Result<Retry, Refused> {
+    pub fn retry(&mut self, attempts: u32, next: i64, reason: String, tried: bool, at: i64) -> Result<Retry, Refused> {
         if self.is_final() {
             return if self.receipted { Err(Refused::State) } else { Ok(Retry::Superseded) };
         }
+        self.tried = tried;
         if self.end_if_ending(at).is_err() {
             return Ok(Retry::Superseded);
         }
@@ -143,6 +144,13 @@ impl Progress {
     /// A newer message of its series came.
     pub fn supersede(&mut self, at: i64) {
         self.end_or_flag(Outcome::Superseded, at);
+    }
+
+    /// What it waits for may have come. Whoever holds it will hear of that otherwise.
+    pub fn wake(&mut self, at: i64) {
+        if !self.leased && matches!(self.outcome, Outcome::AwaitingAssessment | Outcome::Retrying) {
+            self.due_at = self.due_at.map(|due_at| due_at.min(at));
+        }
     }
 
     pub fn replay(&mut self, at: i64) -> Result<(), Refused> {

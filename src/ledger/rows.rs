@@ -2,6 +2,7 @@
 //! places that are left over hold NULL, and every statement passes over a row that begins with NULL.
 
 use super::stored::Result;
+use crate::record::{Pseudonym, Subject};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
@@ -36,6 +37,11 @@ pub(super) fn put_one(key: i64, values: &mut Values) {
 
 pub(super) fn put_blob<const N: usize>(bytes: [u8; N], values: &mut Values) {
     values.put(bytes.to_vec());
+}
+
+pub(super) fn put_subject(subject: Subject, values: &mut Values) {
+    values.put(subject.bsn.map(|Pseudonym(bytes)| bytes.to_vec()));
+    values.put(subject.skn.map(|Pseudonym(bytes)| bytes.to_vec()));
 }
 
 /// A statement and the rows for it.

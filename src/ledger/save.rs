@@ -2,9 +2,9 @@
 
 use super::Outgoing;
 use super::command::Accept;
-use super::rows::{Statement, Values, execute_together, put_one};
+use super::rows::{Statement, Values, execute_together, put_one, put_subject};
 use super::stored::Result;
-use super::work::{Action, DeliveryRow, MessageRow, Pending, Row, Work, Written};
+use super::work::{Action, DeliveryRow, MessageRow, Pending, RecordRow, Row, Work, Written};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -13,9 +13,9 @@ use sqlx::SqliteConnection;
 
 static NEW_MESSAGE: Statement = Statement {
     head: "INSERT INTO message (key, identity, source, id, digest, conflict, kind, sender, received_at, traceparent, \
-           series, sequence, message_ref, policy_version, mapping_version, first_delivery, last_delivery, keeps_raw) \
-           SELECT * FROM",
-    columns: 18,
+           series, sequence, subject_bsn, subject_skn, message_ref, policy_version, mapping_version, first_delivery, \
+           last_delivery, keeps_raw) SELECT * FROM",
+    columns: 20,
     tail: GIVEN,
 };
 static NEW_RAW: Statement =
@@ -40,6 +40,9 @@ static ADDRESSED: Statement = Statement {
     columns: 3,
     tail: "AS v WHERE delivery.key = v.column1",
 };
+/// The most frequent change, and the smallest.
+static RECEIPT_SENT: Statement =
+    Statement { head: "UPDATE delivery SET receipt_at = NULL WHERE key IN", columns: 1, tail: "" };
 static PENDING: Statement = Statement {
     head: "INSERT INTO pending (delivery, decision, kind, content_type, digest, body) SELECT * FROM",
     columns: 6,
@@ -58,8 +61,16 @@ static HIGHEST: Statement = Statement {
     columns: 2,
     tail: "AS v WHERE v.column1 IS NOT NULL ON CONFLICT (key) DO UPDATE SET sequence = excluded.sequence",
 };
-static NEW_ACTION: Statement =
-    Statement { head: "INSERT INTO action (delivery, at, who, what, why) SELECT * FROM", columns: 5, tail: GIVEN };
+static NEW_RECORD: Statement = Statement {
+    head: "INSERT INTO record (message, kind, id, subject_bsn, subject_skn, sequence, content) SELECT * FROM",
+    columns: 7,
+    tail: GIVEN,
+};
+static NEW_ACTION: Statement = Statement {
+    head: "INSERT INTO action (at, delivery, subject_bsn, subject_skn, who, what, why) SELECT * FROM",
+    columns: 7,
+    tail: GIVEN,
+};
 static NO_PENDING: Statement = Statement { head: "DELETE FROM pending WHERE delivery IN", columns: 1, tail: "" };
 static NO_DELIVERY: Statement = Statement { head: "DELETE FROM delivery WHERE key IN", columns: 1, tail: "" };
 static NO_RAW: Statement = Statement {
@@ -126,8 +137,11 @@ impl Written {
         let raw = keeping.map(|row| (row.key, std::mem::take(&mut row.accept.message.raw))).collect();
         let removed = self.removed.into_iter().map(|row| row.key).collect();
         // First what goes, so that what comes takes its place: a page is then written once, not twice.
+        let (sent, changed): (Vec<_>, Vec<_>) = changed.into_iter().partition(|row| row.has_only_its_receipt_sent());
+        let sent = sent.into_iter().map(|row| row.key).collect();
         let settled = vec![
             CHANGED_DELIVERY.with(changed, put_changed),
+            RECEIPT_SENT.with(sent, put_one),
             NO_PENDING.with(dropped, put_one),
             NEW_RECEIPT.with(self.receipts, put_receipt),
         ];
@@ -142,6 +156,7 @@ impl Written {
         execute_together(connection, accepted).await?;
         ADDRESSED.with(self.addressed.into_iter().collect(), put_address).execute(connection).await?;
         STRIP_PENDING.with(stripped, put_one).execute(connection).await?;
+        NEW_RECORD.with(self.records, put_record).execute(connection).await?;
         NEW_ACTION.with(self.actions, put_action).execute(connection).await?;
         NO_DELIVERY.with(removed, put_one).execute(connection).await
     }
@@ -158,6 +173,7 @@ fn put_message(row: MessageRow, values: &mut Values) {
     values.put(message.conflict).put(message.kind).put(message.sender.as_str());
     values.put(message.received_at.as_microsecond()).put(message.traceparent);
     values.put(message.order.map(|order| order.key.to_vec())).put(message.order.map(|order| order.sequence));
+    put_subject(message.subject, values);
     values.put(message_ref).put(message.policy_version).put(message.mapping_version);
     values.put(row.first).put(row.last).put(row.keeps_raw);
 }
@@ -208,5 +224,13 @@ fn put_highest((key, sequence): ([u8; 32], i64), values: &mut Values) {
 }
 
 fn put_action(action: Action, values: &mut Values) {
-    values.put(action.delivery).put(action.at).put(action.who).put(action.what).put(action.why);
+    values.put(action.at).put(action.delivery);
+    put_subject(action.subject, values);
+    values.put(action.who).put(action.what).put(action.why);
+}
+
+fn put_record(RecordRow { message, subject, record }: RecordRow, values: &mut Values) {
+    values.put(message).put(record.kind.as_str()).put(record.id);
+    put_subject(subject, values);
+    values.put(record.sequence).put(record.content);
 }

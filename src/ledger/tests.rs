@@ -3,12 +3,15 @@ use crate::code::Code;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::MessageRef;
+use crate::record::{Pseudonym, Subject};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
 mod accepting;
+mod disclosed;
 mod durable;
 mod operator;
+mod records;
 mod sending;
 mod series;
 
@@ -67,6 +70,9 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
         received_at: at(0),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         order: None,
+        subject: Subject::default(),
+        record: None,
+        mark: None,
         message_ref: MessageRef {
             r#type: None,
             source: None,
@@ -78,6 +84,11 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
         raw: Personal::new(b"RAUW persoonsgegeven".to_vec()),
         deliveries,
     }
+}
+
+fn person(bsn: Option<u8>, skn: Option<u8>) -> Subject {
+    let pseudonym = |number: u8| Pseudonym([number; 16]);
+    Subject { bsn: bsn.map(pseudonym), skn: skn.map(pseudonym) }
 }
 
 fn in_series(id: &str, series: u8, sequence: i64, deliveries: Vec<NewDelivery>) -> NewMessage {

@@ -9,6 +9,7 @@ use super::{
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
+use crate::record::{Record, Subject};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -51,11 +52,24 @@ pub(super) struct DeliveryRow {
 }
 
 pub(super) struct Action {
-    pub delivery: i64,
+    pub delivery: Option<i64>,
+    pub subject: Subject,
     pub at: i64,
     pub who: String,
     pub what: &'static str,
     pub why: String,
+}
+
+impl Action {
+    fn on(delivery: i64, at: i64, who: String, what: &'static str, why: String) -> Action {
+        Action { delivery: Some(delivery), subject: Subject::default(), at, who, what, why }
+    }
+}
+
+pub(super) struct RecordRow {
+    pub message: i64,
+    pub subject: Subject,
+    pub record: Record,
 }
 
 /// What becomes of a delivery's row in `pending`.
@@ -80,6 +94,7 @@ pub(super) struct Written {
     pub removed: Vec<Row>,
     pub addressed: HashMap<i64, (PartyId, Role)>,
     pub actions: Vec<Action>,
+    pub records: Vec<RecordRow>,
 }
 
 #[derive(Default)]
@@ -87,6 +102,8 @@ pub(super) struct Work {
     pub rows: HashMap<i64, Row>,
     pub known: HashMap<[u8; 16], Known>,
     pub series: HashMap<[u8; 32], i64>,
+    /// What waits about persons about whom this batch has records.
+    pub waiting: Vec<i64>,
     pub last_message: i64,
     pub last_delivery: i64,
     pub written: Written,
@@ -133,14 +150,22 @@ impl Work {
         Some(match command {
             Command::Accept(accept, reply) => self.accept(accept, reply),
             Command::Settle { delivery, settlement, at, reply } => self.settle(delivery.0, settlement, at, reply),
-            Command::Retry { delivery, attempts, next, reason, at, reply } => {
+            Command::Retry { delivery, attempts, next, reason, tried, at, reply } => {
                 let row = self.rows.get_mut(&delivery.0).ok_or(Error::NoSuchRow);
-                let retried: Result<Retry, Error> =
-                    row.and_then(|row| Ok(row.progress.retry(attempts, next, reason, at)?));
+                let retried: Result<Retry, Error> = row.and_then(|row| {
+                    // What is decided anew is made ready anew, which says so before it is sent; what goes out again
+                    // as it was says nothing before, so that a crash would leave it untold.
+                    let tried = tried || !row.volatile;
+                    Ok(row.progress.retry(attempts, next, reason, tried, at)?)
+                });
                 Answer::known(reply, retried)
             }
             Command::Change { delivery, change, at, reply } => {
                 Answer::known(reply, self.change(delivery.0, change, at))
+            }
+            Command::Note { action, reply } => {
+                self.written.actions.push(action);
+                Answer::known(reply, Ok(()))
             }
             Command::ClaimDue { .. } | Command::ClaimReceipts { .. } | Command::Close(_) => return None,
         })
@@ -181,6 +206,14 @@ impl Work {
             };
             receipts.extend(self.deliver(row, delivery, decision, reason, superseded));
         }
+        if accept.message.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+            self.wake(first..=self.last_delivery, accept.message.received_at);
+        }
+        if let Some(record) = accept.message.record.take() {
+            let waiting = std::mem::take(&mut self.waiting);
+            self.wake(waiting, accept.message.received_at);
+            self.written.records.push(RecordRow { message: key, subject: accept.message.subject, record });
+        }
         let last = self.last_delivery;
         self.known.insert(accept.identity, Known { message: key, digest: accept.message.digest, first, last });
         self.written.messages.push(MessageRow { key, accept, first, last, keeps_raw });
@@ -189,6 +222,13 @@ impl Work {
             return Accepted::Superseded { message };
         }
         Accepted::New { message, deliveries: (first..=last).map(DeliveryKey).collect(), receipts }
+    }
+
+    /// A record came that may be what these wait for.
+    fn wake(&mut self, keys: impl IntoIterator<Item = i64>, at: Timestamp) {
+        for key in keys {
+            self.rows.entry(key).and_modify(|row| row.progress.wake(at.as_microsecond()));
+        }
     }
 
     /// Whether a newer one of the series came first. Otherwise this one is the newest, and ends the older ones.
@@ -270,8 +310,11 @@ impl Work {
     fn change(&mut self, key: i64, change: Change, at: i64) -> Result<(), Error> {
         let row = self.rows.get_mut(&key).ok_or(Error::NoSuchRow)?;
         match change {
-            Change::Wait { outcome, reason, due_at } => {
+            Change::Wait { outcome, reason, due_at, mark } => {
                 row.progress.wait(outcome, reason, due_at, at)?;
+                if mark.is_some_and(|mark| !mark.is_current()) {
+                    row.progress.wake(at);
+                }
                 // What is decided anew makes new bytes; what is parked as it was goes out as it was.
                 if row.keeps_raw && outcome != Outcome::Parked {
                     self.written.strip(key);
@@ -289,11 +332,11 @@ impl Work {
             Change::ReceiptRetry { attempts, next } => row.progress.receipt_retry(attempts, next)?,
             Change::Replay { who, why } => {
                 row.progress.replay(at)?;
-                self.written.actions.push(Action { delivery: key, at, who, what: "replay", why });
+                self.written.actions.push(Action::on(key, at, who, "replay", why));
             }
             Change::Discard { who, why } => {
                 row.progress.discard(at)?;
-                self.written.actions.push(Action { delivery: key, at, who, what: "discard", why });
+                self.written.actions.push(Action::on(key, at, who, "discard", why));
             }
         }
         Ok(())
@@ -322,6 +365,11 @@ impl Row {
 
     pub fn is_changed(&self) -> bool {
         self.before.as_ref() != Some(&self.progress)
+    }
+
+    pub fn has_only_its_receipt_sent(&self) -> bool {
+        let sent = self.before.clone().map(|before| Progress { receipt_at: None, ..before });
+        self.progress.receipt_at.is_none() && sent.as_ref() == Some(&self.progress)
     }
 
     fn due_receipt(&self, jws: SignedReceipt) -> DueReceipt {

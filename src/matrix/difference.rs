@@ -1,10 +1,10 @@
 //! Difference: what one policy allows or forbids that another does not. Only what changes a decision or what is said
 //! of a rule counts; the words of the glossary and the order of conditions do not.
 
-use super::{Cell, Condition, Effect, Matrix, RuleEntry};
+use super::{Cell, Condition, Effect, Matrix, Named, RuleEntry};
+use crate::policy::resources;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 /// A public contract: what `ketenpoort matrix --against DIR --json` answers.
 #[derive(Debug, Serialize)]
@@ -29,17 +29,17 @@ pub enum Change {
     Changed,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Changed<T> {
     pub change: Change,
     pub before: Option<T>,
     pub after: Option<T>,
 }
 
-/// Where a rule says something else about these categories of this role.
+/// Where a rule says something else about these categories of these roles.
 #[derive(Debug, Serialize)]
 pub struct CellChange {
-    pub role: String,
+    pub roles: Vec<String>,
     pub rule: String,
     pub categories: Vec<String>,
     #[serde(flatten)]
@@ -95,33 +95,43 @@ fn rules(before: &Matrix, after: &Matrix) -> Vec<Changed<RuleEntry>> {
 }
 
 fn cells(before: &Matrix, after: &Matrix) -> Vec<CellChange> {
-    let by_place = |matrix: &Matrix| -> BTreeMap<(String, String, String), Says> {
+    let by_place = |matrix: &Matrix| -> Places {
         let place = |cell: &Cell| (cell.role.clone(), cell.rule.clone(), cell.category.clone());
         let says = |cell: &Cell| Says { effect: cell.effect, when: cell.when.clone() };
         matrix.cells.iter().map(|cell| (place(cell), says(cell))).collect()
     };
     let (old, new) = (by_place(before), by_place(after));
+    let rules: BTreeSet<_> = before.rules.iter().chain(&after.rules).map(|rule| &rule.id).collect();
     let mut changes: Vec<CellChange> = Vec::new();
-    for role in &after.roles {
-        let rules: BTreeSet<_> = before.rules.iter().chain(&after.rules).map(|rule| &rule.id).collect();
-        for rule in rules {
-            let first = changes.len();
-            for category in &after.categories {
-                let place = (role.name.clone(), rule.clone(), category.name.clone());
-                let Some(what) = Changed::of(old.get(&place), new.get(&place), Says::the_same) else {
-                    continue;
-                };
-                let known =
-                    changes[first..].iter_mut().find(|c| c.what.before == what.before && c.what.after == what.after);
-                match known {
-                    Some(known) => known.categories.push(category.name.clone()),
-                    None => changes.push(CellChange {
-                        role: role.name.clone(),
-                        rule: rule.clone(),
-                        categories: vec![category.name.clone()],
-                        what,
-                    }),
+    for rule in rules {
+        let first = changes.len();
+        for role in &after.roles {
+            for change in of_role(rule, role, after, &old, &new) {
+                let same = |known: &&mut CellChange| known.categories == change.categories && known.what == change.what;
+                match changes[first..].iter_mut().find(same) {
+                    Some(known) => known.roles.extend(change.roles),
+                    None => changes.push(change),
                 }
+            }
+        }
+    }
+    changes
+}
+
+type Places = BTreeMap<(String, String, String), Says>;
+
+fn of_role(rule: &str, role: &Named, after: &Matrix, old: &Places, new: &Places) -> Vec<CellChange> {
+    let mut changes: Vec<CellChange> = Vec::new();
+    for category in &after.categories {
+        let place = (role.name.clone(), rule.to_owned(), category.name.clone());
+        let Some(what) = Changed::of(old.get(&place), new.get(&place), Says::the_same) else {
+            continue;
+        };
+        match changes.iter_mut().find(|known| known.what == what) {
+            Some(known) => known.categories.push(category.name.clone()),
+            None => {
+                let (roles, categories) = (vec![role.name.clone()], vec![category.name.clone()]);
+                changes.push(CellChange { roles, rule: rule.to_owned(), categories, what });
             }
         }
     }
@@ -206,16 +216,12 @@ impl std::fmt::Display for Difference {
         }
         for cell in &self.cells {
             let (mark, word) = (cell.what.change.mark(), cell.what.change.word());
-            writeln!(
-                f,
-                "  {mark} {}, regel {} ({word}): {}",
-                role_name(&cell.role),
-                cell.rule,
-                cell.categories.join(", ")
-            )?;
+            let all = cell.categories.len() == resources().count();
+            let what = if all { "alle categorieën".to_owned() } else { cell.categories.join(", ") };
+            writeln!(f, "  {mark} regel {} ({word}) voor {}: {what}", cell.rule, role_names(&cell.roles))?;
             for (when, says) in [("was", &cell.what.before), ("wordt", &cell.what.after)] {
                 if let Some(Says { effect, when: condition }) = says {
-                    writeln!(f, "      {when}: {}", effect.word())?;
+                    writeln!(f, "      {when}: {}, als", effect.word())?;
                     f.write_str(&lines(condition, 8))?;
                 }
             }
@@ -228,30 +234,19 @@ pub fn role_name(role: &str) -> &str {
     if role == super::ANY_OTHER { "iedere andere rol" } else { role }
 }
 
+pub fn role_names(roles: &[String]) -> String {
+    roles.iter().map(|role| role_name(role)).collect::<Vec<_>>().join(", ")
+}
+
 /// A condition as a list, one line each.
 fn lines(condition: &Condition, indent: usize) -> String {
-    let mut out = String::new();
-    let pad = " ".repeat(indent);
-    let (parts, head) = match condition {
-        Condition::Met(met) => {
-            let _ = writeln!(out, "{pad}als {}", met.text);
-            return out;
-        }
-        Condition::All { all } if all.is_empty() => {
-            let _ = writeln!(out, "{pad}altijd");
-            return out;
-        }
-        Condition::All { all } => (all, "als dit alles zo is:"),
-        Condition::Any { any } => (any, "als een van deze zo is:"),
+    let (mark, pad) = ("- ", " ".repeat(indent));
+    let (head, parts) = match condition {
+        Condition::Met(met) => return format!("{pad}{mark}{}\n", met.text),
+        Condition::All { all } if all.is_empty() => return format!("{pad}{mark}altijd\n"),
+        Condition::All { all } => ("dit alles:", all),
+        Condition::Any { any } => ("een van deze:", any),
     };
-    let _ = writeln!(out, "{pad}{head}");
-    for part in parts {
-        match part {
-            Condition::Met(met) => {
-                let _ = writeln!(out, "{pad}- {}", met.text);
-            }
-            several => out.push_str(&lines(several, indent + 2)),
-        }
-    }
-    out
+    let parts: String = parts.iter().map(|part| lines(part, indent + mark.len())).collect();
+    format!("{pad}{mark}{head}\n{parts}")
 }

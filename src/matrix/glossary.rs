@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 pub const FILE: &str = "begrippen.yaml";
+const FOLDER: &str = "begrippen/";
 
 #[derive(Debug, Default)]
 pub struct Glossary {
@@ -28,27 +29,32 @@ struct Words {
 }
 
 /// Where a term is met, and where it is not. `{waarde}` is what it is compared with, or is to contain.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Term {
     ja: String,
     nee: String,
-    #[serde(default)]
     waarden: BTreeMap<String, String>,
 }
 
 impl Glossary {
-    /// Without the file there are no words.
+    /// The glossary and what the folder beside it adds, so that who brings rules of his own can bring their words.
     pub fn read(files: &Sources) -> Result<Glossary, Finding> {
-        let Some(text) = files.policies.get(FILE) else {
-            return Ok(Glossary::default());
-        };
-        let words: Words = serde_saphyr::from_str(text).map_err(|error| {
-            let hint = error.to_string().lines().next().unwrap_or_default().to_owned();
-            let line = error.location().map(|at| at.line());
-            Finding::new(format!("policies/{FILE}"), line, Problem::new(Code::PolicyInvalid, "", hint))
-        })?;
-        Ok(Glossary { words, version: sources::version([(&FILE.to_owned(), text)]) })
+        let is_one = |file: &str| file == FILE || (file.starts_with(FOLDER) && file.ends_with(".yaml"));
+        let texts: Vec<_> = files.policies.iter().filter(|(file, _)| is_one(file)).collect();
+        let mut glossary = Glossary::default();
+        for (file, text) in &texts {
+            let words: Words = serde_saphyr::from_str(text).map_err(|error| {
+                let hint = error.to_string().lines().next().unwrap_or_default().to_owned();
+                let line = error.location().map(|at| at.line());
+                Finding::new(format!("policies/{file}"), line, Problem::new(Code::PolicyInvalid, "", hint))
+            })?;
+            glossary.supplement(Glossary { words, version: String::new() });
+        }
+        if !texts.is_empty() {
+            glossary.version = sources::version(texts);
+        }
+        Ok(glossary)
     }
 
     /// What another one has words for and this one has not.
@@ -61,6 +67,11 @@ impl Glossary {
         }
         for (name, term) in other.words.voorwaarden {
             let known = self.words.voorwaarden.entry(name).or_insert_with(|| term.clone());
+            for (words, more) in [(&mut known.ja, term.ja), (&mut known.nee, term.nee)] {
+                if words.is_empty() {
+                    *words = more;
+                }
+            }
             for (value, text) in term.waarden {
                 known.waarden.entry(value).or_insert(text);
             }
@@ -143,13 +154,13 @@ impl Glossary {
 
     fn text(&self, literals: &[&Literal]) -> Option<String> {
         let Literal { atom, holds } = literals.first()?;
-        let way = |term: &Term| if *holds { term.ja.clone() } else { term.nee.clone() };
+        let way = |term: &Term| Some(if *holds { term.ja.clone() } else { term.nee.clone() }).filter(|t| !t.is_empty());
         if let (Some(term), 1) = (self.words.voorwaarden.get(&atom.cedar), literals.len()) {
-            return Some(way(term));
+            return way(term);
         }
         let (term, _) = atom.asked()?.parts();
         let term = self.words.voorwaarden.get(&term)?;
-        let text = way(term);
+        let text = way(term)?;
         if !text.contains("{waarde}") {
             // "This category" is right for the category in question only.
             return matches!(atom.asked(), Some(Asked::Member { value: None, .. })).then_some(text);

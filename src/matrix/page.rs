@@ -1,7 +1,7 @@
 //! Page: the matrix, or the difference of two, as one HTML file to read, print and sign. It fetches nothing and runs
 //! nothing; what matters is in the text, never in colour alone.
 
-use super::difference::{CellChange, Changed, Difference, Says, role_name, said_otherwise};
+use super::difference::{CellChange, Changed, Difference, Says, role_name, role_names, said_otherwise};
 use super::{Cell, Condition, Effect, Matrix, RuleEntry};
 use jiff::civil::Date;
 
@@ -53,7 +53,7 @@ pub fn difference(difference: &Difference, before: &Matrix, after: &Matrix) -> S
         let rows: String = difference.cells.iter().map(|cell| changed_cell(cell, before, after)).collect();
         body.push_str(&table(
             "Wie wat mag",
-            &["Ontvanger en regel", "Verandering", "Categorieën", "Was", "Wordt"],
+            &["Regel en ontvangers", "Verandering", "Categorieën", "Was", "Wordt"],
             &rows,
         ));
     }
@@ -305,7 +305,7 @@ fn changed_rule(rule: &Changed<RuleEntry>) -> String {
 }
 
 fn changed_cell(cell: &CellChange, before: &Matrix, after: &Matrix) -> String {
-    let head = format!("{}<br>{}", text(role_name(&cell.role)), code(&cell.rule));
+    let head = format!("{}<br>{}", code(&cell.rule), text(&role_names(&cell.roles)));
     let names: Vec<&str> = cell.categories.iter().map(String::as_str).collect();
     let says = |says: &Option<Says>| match says {
         Some(says) => format!("{}: {}", says.effect.word(), condition(&says.when)),

@@ -88,7 +88,7 @@ fn what_the_matrix_claims_is_what_the_engine_answers() {
     let (engine, claims) = (engine(), Claims::of(&SHIPPED));
     let rules = engine.rules().unwrap();
     let mut rng = Rng::with_seed(811);
-    let mut questions = cases::run(&sources(), &engine).questions;
+    let mut questions: Vec<_> = cases::run(&sources(), &engine).questions.into_iter().collect();
     for _ in 0..150 {
         let mut question = question_for(&mut rng, &rules);
         let role = &SHIPPED.roles[rng.usize(..SHIPPED.roles.len())].name;
@@ -99,7 +99,7 @@ fn what_the_matrix_claims_is_what_the_engine_answers() {
     for question in &questions {
         let role = question.role.as_str();
         let row = SHIPPED.roles.iter().find(|known| known.name == role).map_or(ANY_OTHER, |known| &known.name);
-        let sheet = engine.evaluate(question);
+        let sheet = engine.answer(question);
         for category in resources() {
             let satisfied = claims.satisfied(row, category, question);
             let is_forbidden = satisfied.iter().any(|(_, forbids)| *forbids);
@@ -126,7 +126,11 @@ fn every_term_of_the_policy_has_words() {
     let words = Glossary::read(&sources()).unwrap();
     assert_eq!(SHIPPED.unexplained(&words), BTreeSet::new());
     let mut files = sources();
-    files.policies.remove(glossary::FILE);
+    let more = "rollen: {rvdk: een ander, bureau: een bureau}".to_owned();
+    files.policies.insert("begrippen/meer.yaml".to_owned(), more);
+    let added = Glossary::read(&files).unwrap();
+    assert_eq!((added.role("rvdk"), added.role("bureau")), (words.role("rvdk"), "een bureau".to_owned()));
+    files.policies.retain(|file, _| !file.starts_with("begrippen"));
     let wordless = matrix_of(&files, &[]);
     let unexplained = wordless.unexplained(&Glossary::default());
     for term in [("zvh-wgs", "context.bekend"), ("", "rvdk"), ("", "zorg"), ("wmo", "context.verzoek.grond == \"wmo\"")]
@@ -172,7 +176,8 @@ fn what_recipient_and_category_settle_is_not_said_again() {
         let cells = SHIPPED.cells.iter().filter(|cell| cell.role == role && cell.category == category);
         cells.filter(|cell| cell.effect == Effect::Permit).map(|cell| cell.rule.as_str()).collect()
     };
-    assert_eq!(rules_for("reclassering", "bsn"), ["bekende-client", "schriftelijke-toestemming"]);
+    assert!(rules_for("reclassering", "bsn").contains(&"bekende-client"));
+    assert_eq!(rules_for("reclassering", "bsn"), rules_for("reclassering", "persoonsnummers"));
     assert_eq!(rules_for(ANY_OTHER, "vonnis"), ["schriftelijke-toestemming"]);
 }
 
@@ -246,17 +251,22 @@ fn what_one_allows_and_the_other_does_not_is_told() {
     let table: [(Edit, &[&str]); 6] = [
         (
             |policies| edited("casusoverleg.cedar", ", Categorie::\"basisvoorwaarden\"]", "]")(policies),
-            &["- zvh, regel zvh-wgs (vervallen): basisvoorwaarden\n", "- zvh-deelnemer, regel zvh-wgs (vervallen)"],
+            &["- regel zvh-wgs (vervallen) voor zvh, zvh-deelnemer: basisvoorwaarden\n"],
         ),
         (
             |policies| edited("casusoverleg.cedar", "  context.bekend &&\n  resource", "  resource")(policies),
-            &["~ zvh, regel zvh-wgs (gewijzigd): justitieel_kader, basisvoorwaarden, risicoanalyse\n"],
+            &[
+                "~ regel zvh-wgs (gewijzigd) voor zvh, zvh-deelnemer: justitieel_kader, basisvoorwaarden, risicoanalyse\n",
+            ],
         ),
         (
             |policies| {
                 edited("detentie.cedar", "principal == Rol::\"reclassering\"", "principal == Rol::\"om\"")(policies)
             },
-            &["+ om, regel bekende-client (nieuw): identificatie", "- reclassering, regel bekende-client (vervallen)"],
+            &[
+                "+ regel bekende-client (nieuw) voor om: identificatie",
+                "- regel bekende-client (vervallen) voor reclassering",
+            ],
         ),
         (
             |policies| edited("toestemming.cedar", "@status(\"bevestigd\")", "@status(\"te bevestigen\")")(policies),
@@ -268,7 +278,7 @@ fn what_one_allows_and_the_other_does_not_is_told() {
         ),
         (
             |policies| edited("verboden.cedar", "resource == Categorie::\"bsn\"", "resource")(policies),
-            &["+ iedere andere rol, regel bsn-alleen-bij-wet (nieuw): identificatie, persoonsnummers, adres"],
+            &["iedere andere rol: identificatie, persoonsnummers, adres"],
         ),
     ];
     for (edit, expected) in table {

@@ -1,6 +1,6 @@
 //! Cases beside the policies: a table that a privacy officer reads and extends, run by `check`.
 
-use super::context::{Bron, Dossier, Ontvanger, Question, Verzoek};
+use super::context::{Bron, Dossier, Message, Ontvanger, Question, Verzoek};
 use super::decide::{assessments, forbidding};
 use super::engine::{Engine, Sheet};
 use crate::casetable::{self, Row};
@@ -9,9 +9,11 @@ use crate::catalogue::{Finding, Sources};
 use crate::category::{Category, CategorySet};
 use crate::facts::Facts;
 use crate::party::{PartyId, Role};
+use crate::record::{self, Record};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 #[derive(Deserialize)]
@@ -29,10 +31,15 @@ struct Case {
     #[serde(default)]
     message_id: String,
     #[serde(default)]
+    message_source: String,
+    #[serde(default)]
     conditions: Vec<String>,
     now: Timestamp,
     #[serde(default)]
     facts: Facts,
+    /// What came by message, in that order: each `toestemming`, `intrekking` or `beoordeling`.
+    #[serde(default)]
+    records: Vec<HashMap<record::Kind, Value>>,
     expect: Expect,
 }
 
@@ -80,11 +87,13 @@ enum Expected {
     AwaitingAssessment,
 }
 
-/// What did not hold; of what did, the questions that were put, and the policies that a case saw decide.
+/// How many cases held, and what did not; of those that did, the questions that were put, each once, and the
+/// policies that a case saw decide.
 #[derive(Debug, Default)]
 pub struct Report {
+    pub passed: usize,
     pub findings: Vec<Finding>,
-    pub questions: Vec<Question>,
+    pub questions: HashSet<Question>,
     pub decided: BTreeSet<String>,
 }
 
@@ -93,7 +102,8 @@ pub fn run(files: &Sources, engine: &Engine) -> Report {
     for row in rows(files, &mut report.findings) {
         match row.read::<Case>().and_then(|case| case.run(engine).map_err(|hint| row.failed(hint))) {
             Ok((question, decided)) => {
-                report.questions.push(question);
+                report.passed += 1;
+                report.questions.insert(question);
                 report.decided.extend(decided);
             }
             Err(finding) => report.findings.push(finding),
@@ -109,12 +119,19 @@ fn rows(files: &Sources, findings: &mut Vec<Finding>) -> Vec<Row> {
 }
 
 impl Case {
-    fn question(&self) -> Question {
+    fn facts(&self) -> Result<Facts, String> {
+        let records = self.records.iter().flatten().map(|(kind, content)| Record::read(*kind, content, None));
+        let records = records.collect::<Result<Vec<_>, _>>().map_err(|_| "a record that is none".to_owned())?;
+        self.facts.clone().with(&records).map_err(|error| error.to_string())
+    }
+
+    fn question(&self) -> Result<Question, String> {
         let mut ontvanger =
             Ontvanger { bsn_gerechtigd: self.to.bsn, wgs_soort: self.to.wgs.clone(), ..Ontvanger::default() };
         self.to.given.iter().for_each(|&given| ontvanger.give(given));
         let party = PartyId::new(self.to.party.as_str());
-        Question {
+        let message = Message { source: &self.message_source, id: &self.message_id };
+        Ok(Question {
             role: Role::new(self.to.role.as_str()),
             bericht: Arc::from(self.message.as_str()),
             afzender: Role::new(self.from.as_str()),
@@ -122,16 +139,16 @@ impl Case {
             ontvanger,
             verzoek: self.request.clone(),
             feiten: self.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
-            dossier: Dossier::at(self.now, &self.facts, &party, &self.message_id, &self.request.doel),
-        }
+            dossier: Dossier::at(self.now, &self.facts()?, &party, message, &self.request.doel),
+        })
     }
 
     fn run(&self, engine: &Engine) -> Result<(Question, Vec<String>), String> {
         if !engine.policies().any(|policy| policy.id == self.policy) {
             return Err(format!("there is no policy `{}`", self.policy));
         }
-        let question = self.question();
-        let decided = verdict(&self.expect, &engine.evaluate(&question), &engine.evaluate(&question.if_judged()))?;
+        let question = self.question()?;
+        let decided = verdict(&self.expect, &engine.answer(&question), &engine.answer(&question.if_judged()))?;
         Ok((question, decided))
     }
 }

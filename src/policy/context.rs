@@ -2,6 +2,7 @@
 
 use crate::catalogue::definition::Given;
 use crate::category::{Category, CategorySet};
+use crate::envelope::Envelope;
 use crate::facts::{Beoordeling, Facts, SoortBeoordeling, SoortKader, VormToestemming, dutch_day};
 use crate::party::{PartyId, Role};
 use cedar_policy::{Context, EntityUid, RestrictedExpression};
@@ -63,6 +64,19 @@ pub struct Verzoek {
     pub uitzondering: Vec<String>,
 }
 
+/// What an assessment can be about.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub source: &'a str,
+    pub id: &'a str,
+}
+
+impl<'a> Message<'a> {
+    pub fn of(envelope: &'a Envelope) -> Message<'a> {
+        Message { source: &envelope.identity().source, id: &envelope.identity().id }
+    }
+}
+
 /// What the records say about the person, for this recipient and this message, at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dossier {
@@ -88,7 +102,7 @@ pub struct Beoordeeld {
 }
 
 impl Dossier {
-    pub fn at(now: Timestamp, facts: &Facts, recipient: &PartyId, message_id: &str, doel: &str) -> Dossier {
+    pub fn at(now: Timestamp, facts: &Facts, recipient: &PartyId, message: Message<'_>, doel: &str) -> Dossier {
         let mut dossier = Dossier { bekend: facts.bekend, ..Dossier::default() };
         if let Some(kader) = &facts.justitieel_kader {
             let in_force = kader.eindigt_op.is_none_or(|end| end >= dutch_day(now));
@@ -110,7 +124,7 @@ impl Dossier {
                 dossier.toestemming = dossier.toestemming.union(categories);
             }
         }
-        facts.beoordelingen.iter().filter(|b| counts(b, now, message_id)).for_each(|b| dossier.assess(b));
+        facts.beoordelingen.iter().filter(|b| counts(b, now, message)).for_each(|b| dossier.assess(b));
         dossier
     }
 
@@ -137,10 +151,11 @@ impl Dossier {
     }
 }
 
-pub(super) fn counts(beoordeling: &Beoordeling, now: Timestamp, message_id: &str) -> bool {
+pub(super) fn counts(beoordeling: &Beoordeling, now: Timestamp, message: Message<'_>) -> bool {
     beoordeling.op.has_begun(now)
         && !beoordeling.geldig_tot.is_some_and(|until| until.is_over(now))
-        && beoordeling.betreft.as_deref().is_none_or(|about| about == message_id)
+        && beoordeling.betreft.as_deref().is_none_or(|about| about == message.id)
+        && beoordeling.betreft_bron.as_deref().is_none_or(|about| about == message.source)
 }
 
 impl Question {

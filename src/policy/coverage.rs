@@ -46,7 +46,8 @@ pub fn check(
     cases: &cases::Report,
     exempt: &[Exempt],
 ) -> (Vec<Finding>, Vec<Finding>) {
-    let Ok(truth) = Truth::of(engine, rules, &cases.questions) else {
+    let questions: Vec<_> = cases.questions.iter().cloned().collect();
+    let Ok(truth) = Truth::of(engine, rules, &questions) else {
         let hint = "the conditions could not be evaluated one by one";
         return (Vec::new(), vec![finding("", None, Code::PolicyInvalid, "", hint.to_owned())]);
     };

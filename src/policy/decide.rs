@@ -1,6 +1,6 @@
 //! One decision per recipient: granted, refused, waiting for a human judgement, or waiting for facts.
 
-use super::context::{Bron, Dossier, Question, Verzoek};
+use super::context::{Bron, Dossier, Message, Question, Verzoek};
 use super::engine::{Engine, PolicyRef, Sheet};
 use super::hold;
 use super::recipients::{self, Recipient};
@@ -87,7 +87,7 @@ pub fn decide(
 ) -> Decided {
     let feiten = conditions(&valid, catalogue, now);
     let asker = Asker { valid: &valid, facts, engine, directory, now, feiten };
-    let routed = routing::follow(&valid.kind, &asker.feiten, facts, valid.envelope.id(), now);
+    let routed = routing::follow(&valid.kind, &asker.feiten, facts, Message::of(&valid.envelope), now);
     let decisions = match routed {
         Some(routed) => asker.routed(routed).into_iter().collect(),
         None => recipients::find(&valid, directory).into_iter().filter_map(|r| asker.decision(r)).collect(),
@@ -100,7 +100,7 @@ pub fn needs_facts(valid: &Valid, directory: &Directory, catalogue: &Catalogue, 
     let kind = &valid.kind;
     if kind.route.is_some() {
         let conditions = conditions(valid, catalogue, now);
-        let routed = routing::follow(kind, &conditions, None, valid.envelope.id(), now);
+        let routed = routing::follow(kind, &conditions, None, Message::of(&valid.envelope), now);
         return routed.is_some_and(|routed| routed.needs_facts());
     }
     kind.answer.is_some() || recipients::find(valid, directory).iter().any(|recipient| recipient.needs_facts)
@@ -175,9 +175,9 @@ impl Asker<'_> {
 
     fn question(&self, recipient: &Recipient, facts: Option<&Facts>) -> Question {
         let verzoek = verzoek(self.valid);
-        let dossier = facts.map_or_else(Dossier::default, |facts| {
-            Dossier::at(self.now, facts, &recipient.id, self.valid.envelope.id(), &verzoek.doel)
-        });
+        let message = Message::of(&self.valid.envelope);
+        let dossier = facts
+            .map_or_else(Dossier::default, |facts| Dossier::at(self.now, facts, &recipient.id, message, &verzoek.doel));
         let bron = if self.valid.kind.answer.is_some() || self.valid.sender_role.as_str() == "reclassering" {
             Bron::Reclassering
         } else {
@@ -331,6 +331,7 @@ impl Decision {
         let forbid = self.sheet.by.get(&category).and_then(|by| by.iter().find(|p| p.forbids));
         match forbid {
             Some(rule) => format!("rule {}", rule.id),
+            None if matches!(self.verdict, Verdict::Held(_)) => "no rule permits it yet".to_owned(),
             None if !self.sheet.permitted.contains(category) => "no rule permits it".to_owned(),
             None if shared.is_empty() => "it was not sent".to_owned(),
             None => "no place for it in the recipient's form".to_owned(),

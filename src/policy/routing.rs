@@ -1,7 +1,7 @@
 //! Which recipient a message is for, where a table says so: the first row that holds, in the order that is set.
 //! A row names a recipient or the human decision it waits for; what may be shared is not decided in here.
 
-use super::context::counts;
+use super::context::{Message, counts};
 use crate::catalogue::{Destination, MessageType, RecipientRule, Row};
 use crate::facts::{Facts, SoortBeoordeling};
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ pub fn follow<'k>(
     kind: &'k MessageType,
     conditions: &[Arc<str>],
     facts: Option<&Facts>,
-    message_id: &str,
+    message: Message<'_>,
     now: Timestamp,
 ) -> Option<Routed<'k>> {
     let route = kind.route.as_ref()?;
@@ -47,7 +47,7 @@ pub fn follow<'k>(
     let (to, decision) = match &row.to {
         Destination::Recipient(role) => (with_role(role.as_str()), None),
         Destination::Decision(assessment) => {
-            let said = facts.and_then(|facts| said(facts, *assessment, message_id, now));
+            let said = facts.and_then(|facts| said(facts, *assessment, message, now));
             (said.and_then(with_role), Some((row, *assessment)))
         }
     };
@@ -65,11 +65,11 @@ pub fn follow<'k>(
 }
 
 /// Whom the decision about this very message names. Decisions that contradict each other decide nothing.
-fn said<'f>(facts: &'f Facts, wanted: SoortBeoordeling, message_id: &str, now: Timestamp) -> Option<&'f str> {
+fn said<'f>(facts: &'f Facts, wanted: SoortBeoordeling, message: Message<'_>, now: Timestamp) -> Option<&'f str> {
     let about_this = facts
         .beoordelingen
         .iter()
-        .filter(|recorded| recorded.soort == wanted && recorded.betreft.is_some() && counts(recorded, now, message_id));
+        .filter(|recorded| recorded.soort == wanted && recorded.betreft.is_some() && counts(recorded, now, message));
     let mut named = about_this.filter_map(|recorded| recorded.indicatiesteller.as_ref());
     let first = named.next()?;
     named.all(|other| other == first).then_some(first.as_str())

@@ -26,7 +26,7 @@ async fn invariants(sources: &Sources, cvc5: &Cvc5) -> Vec<Proof> {
 async fn the_policy_never_permits_what_an_invariant_forbids() {
     let Some(cvc5) = solver() else { return };
     let engine = Engine::load(&sources()).unwrap();
-    let questions = crate::policy::cases::run(&sources(), &engine).questions;
+    let questions: Vec<_> = crate::policy::cases::run(&sources(), &engine).questions.into_iter().collect();
     let report = prove(&engine, &glossary(), &questions, &cvc5).await.unwrap();
     assert!(report.proved, "{report:#?}");
     assert_eq!((report.request_environments, report.invariants.len()), (1, 11));

@@ -4,6 +4,7 @@
 mod people;
 
 pub use people::People;
+pub(crate) use people::relative;
 
 use crate::category::Category;
 use crate::config::Secret;

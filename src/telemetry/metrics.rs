@@ -1,6 +1,7 @@
 //! Metrics for Prometheus. Labels are names out of our own files, never out of a message.
 
 use crate::ledger::Waiting;
+use crate::outcome::Outcome;
 use jiff::{SignedDuration, Timestamp};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -111,10 +112,12 @@ impl Metrics {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Outcomes that nobody waits in any more go back to zero.
+    /// Outcomes that nobody waits in are there as well, as zero: an alarm must see that there is nothing.
     pub fn waiting(&self, all: &[Waiting], now: Timestamp) {
-        self.0.waiting.reset();
-        self.0.oldest.reset();
+        for outcome in Outcome::ALL.iter().filter(|outcome| !outcome.is_final()) {
+            self.0.waiting.with_label_values(&[outcome.as_str()]).set(0);
+            self.0.oldest.with_label_values(&[outcome.as_str()]).set(0);
+        }
         for waiting in all {
             let outcome = waiting.outcome.as_str();
             self.0.waiting.with_label_values(&[outcome]).set(waiting.count);
@@ -128,5 +131,29 @@ impl Metrics {
         // Fails only where a metric has no name.
         let _ = TextEncoder::new().encode(&self.0.registry.gather(), &mut out);
         String::from_utf8(out).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_can_wait_has_a_count_and_an_age_also_where_nothing_waits() {
+        let metrics = Metrics::new().unwrap();
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+        let oldest = now - SignedDuration::from_mins(90);
+        metrics.waiting(&[Waiting { outcome: Outcome::AwaitingAssessment, count: 3, oldest }], now);
+        let says = |line: &str| assert!(metrics.render().lines().any(|l| l == line), "{line} in\n{}", metrics.render());
+        for outcome in ["held", "retrying", "parked"] {
+            says(&format!("ketenpoort_waiting{{outcome=\"{outcome}\"}} 0"));
+            says(&format!("ketenpoort_waiting_oldest_seconds{{outcome=\"{outcome}\"}} 0"));
+        }
+        says("ketenpoort_waiting{outcome=\"awaiting_assessment\"} 3");
+        says("ketenpoort_waiting_oldest_seconds{outcome=\"awaiting_assessment\"} 5400");
+
+        metrics.waiting(&[], now);
+        says("ketenpoort_waiting{outcome=\"awaiting_assessment\"} 0");
+        says("ketenpoort_waiting_oldest_seconds{outcome=\"awaiting_assessment\"} 0");
     }
 }

@@ -3,6 +3,7 @@
 mod forensic_care;
 mod notifications;
 mod order;
+mod records;
 mod repetition;
 mod requests;
 

@@ -73,6 +73,10 @@ async fn good(scene: &Scene, planted: &mut Planted) {
     planted.known(scene, &request);
     scene.send("gemeente:0606", &request).await;
     arrived(scene, planted, &request, &["gemeente:0606"]).await;
+    for record in planted.records(&request) {
+        scene.send("reclassering", &record).await;
+        scene.receipt("reclassering", &record.id, "ketenpoort").await;
+    }
     let meeting = planted.meeting(4, "00000099000900000205");
     planted.known(scene, &meeting);
     scene.send("zvh:rotterdam-rijnmond", &meeting).await;

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod flows;
+mod held;
 mod leak;
 #[path = "../leak/marked.rs"]
 mod marked;

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const RELEASE: &str = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
 pub const LEAVE: &str = "nl.ketenpoort.detentie.verlof-aangekondigd.v1";
 pub const REQUEST: &str = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
+pub const CONSENT: &str = "nl.ketenpoort.toestemming.vastgelegd.v1";
+pub const WITHDRAWAL: &str = "nl.ketenpoort.toestemming.ingetrokken.v1";
+pub const ASSESSMENT: &str = "nl.ketenpoort.beoordeling.vastgelegd.v1";
 pub const MEETING: &str = "nl.ketenpoort.casusoverleg.gegevens-gevraagd.v1";
 
 /// One detainee in one detention.

@@ -55,9 +55,10 @@ pub struct Scene {
 impl Scene {
     /// `config` goes over what a world has. Afterwards its home is left for whoever looks into a failure.
     pub async fn start(name: &str, config: &str) -> Scene {
+        let recheck = if config.contains("recheck") { "" } else { "delivery.recheck = \"500ms\"\n" };
         let config = format!(
-            "[delivery]\nfirst_delay = \"200ms\"\nmax_delay = \"1s\"\nrecheck = \"500ms\"\n\
-             [telemetry]\nlog_filter = \"trace\"\n{config}"
+            "delivery.first_delay = \"200ms\"\ndelivery.max_delay = \"1s\"\n{recheck}\
+             telemetry.log_filter = \"trace\"\n{config}"
         );
         let partners = root().join("tests/gateway");
         let options = Options { partners, config, ..Options::new(root(), home(name), BINARY) };

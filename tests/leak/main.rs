@@ -25,6 +25,8 @@ use std::sync::{Arc, Mutex};
 const NOTICE: &str = "detentie.invrijheidstelling-aangekondigd.v1";
 const LEAVE: &str = "detentie.verlof-aangekondigd.v1";
 const REQUEST: &str = "re-integratie.informatie-gevraagd.v1";
+const BIJ: &str = "detentie.bij-melding.v1";
+const MEETING: &str = "dr-plan.mdo-uitgenodigd.v1";
 
 struct Bench {
     sources: Sources,
@@ -68,10 +70,33 @@ impl Bench {
         fill(&self.schema(&format!("canonical/{REQUEST}")), 3, &[("/verzoek/gemeentecode", "0363")])
     }
 
+    fn bij(&self) -> Marked {
+        let given = [
+            ("/Adres/Gemeentecode", "0599"),
+            ("/Titel/Parketnummer", "10-204518-22"),
+            ("/Titel/Misdrijf", "Sr 287"),
+            ("/Titel/GepleegdVanaf", "20220912"),
+            ("/Titel/GepleegdOp", "20220912"),
+            ("/Vonnis/Datum", "20231103"),
+            ("/Vonnis/OnherroepelijkOp", "20231118"),
+            ("/Vonnis/OnvoorwaardelijkMaanden", "48"),
+            ("/Vonnis/Jeugdrecht", "N"),
+            ("/Detentie/Begin", "20220913"),
+            ("/Terugkeer/Datum", "20270131"),
+        ];
+        fill(&self.schema(&format!("justid/{BIJ}")), 8, &given)
+    }
+
+    fn meeting(&self) -> Marked {
+        let given = [("/Detentie/InrichtingCode", "VGT"), ("/Detentie/Parketnummer", "10-204518-22")];
+        fill(&self.schema(&format!("dji/{MEETING}")), 9, &given)
+    }
+
     fn xml_message(&self, name: &str, document: &Value) -> RawMessage {
-        let kind = format!("nl.ketenpoort.{name}");
-        let input = &self.pipeline.catalogue.get(&kind).unwrap().input;
-        self.message("dji", name, xml(document, &input.root, &input.namespace))
+        let kind = self.pipeline.catalogue.get(&format!("nl.ketenpoort.{name}")).unwrap();
+        // Whoever sends XML here is called as the role in which it does.
+        let from = kind.from[0].as_str();
+        self.message(from, name, xml(document, &kind.input.root, &kind.input.namespace))
     }
 
     fn message(&self, from: &str, name: &str, body: String) -> RawMessage {
@@ -138,10 +163,25 @@ fn a_notice_forwards_only_what_may_leave_and_tells_nothing_else() {
     }
 }
 
+#[test]
+fn what_has_one_recipient_forwards_only_what_may_leave_and_tells_nothing_else() {
+    let bench = Bench::new();
+    for (name, marked, never) in [(BIJ, bench.bij(), &["/SocialeKwalificatie"][..]), (MEETING, bench.meeting(), &[])] {
+        let raw = bench.xml_message(name, &marked.document);
+        let (explained, said) = bench.walk(&raw, Some(&facts(json!({}))));
+        assert_eq!(places(found(&marked.markers, &said)), [""; 0], "{name}");
+        let [delivery] = explained.deliveries.as_slice() else { panic!("{said}") };
+        let payload = delivery.payload.as_ref().unwrap_or_else(|| panic!("{said}")).to_string();
+        let forwarded = places(found(&marked.markers, &payload));
+        let stayed: Vec<_> = places(&marked.markers).into_iter().filter(|place| !forwarded.contains(place)).collect();
+        assert_eq!(stayed, never, "{name}");
+    }
+}
+
 /// Type, sender, what stands at places with a meaning of their own, and what its first recipient may have.
 type Sent = (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static [&'static str]);
 
-const SENT: [Sent; 3] = [
+const SENT: [Sent; 5] = [
     (
         "forensische-zorg.indicatie-gevraagd.v1",
         "dji",
@@ -176,6 +216,18 @@ const SENT: [Sent; 3] = [
             "vonnis",
             "zorg",
         ],
+    ),
+    (
+        "dr-plan.informatie-gedeeld.v1",
+        "reclassering",
+        &[],
+        &["identificatie", "justitieel_kader", "persoonsnummers", "risicoanalyse", "titel", "vonnis", "zorg"],
+    ),
+    (
+        "dr-plan.toezicht-voorbereid.v1",
+        "reclassering",
+        &[("/justitieel_kader/begint_op", "2027-02-15"), ("/justitieel_kader/eindigt_op", "2029-02-15")],
+        &["identificatie", "justitieel_kader", "persoonsnummers", "titel", "vonnis"],
     ),
 ];
 
@@ -220,7 +272,14 @@ fn an_answer_holds_only_the_permitted_categories_of_what_iris_knows() {
 fn a_rejection_quotes_no_value_of_any_field() {
     let bench = Bench::new();
     let mut rejections = 0;
-    for (name, marked) in [(NOTICE, bench.notice()), (LEAVE, bench.leave()), (REQUEST, bench.request())] {
+    let all = [
+        (NOTICE, bench.notice()),
+        (LEAVE, bench.leave()),
+        (BIJ, bench.bij()),
+        (MEETING, bench.meeting()),
+        (REQUEST, bench.request()),
+    ];
+    for (name, marked) in all {
         for place in places(&marked.markers) {
             for spoil in [|value: &str| format!("{value}{}", "é".repeat(600)), |value: &str| format!("?{value}")] {
                 let mut document = marked.document.clone();

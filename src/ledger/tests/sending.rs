@@ -254,3 +254,22 @@ async fn a_row_that_is_not_there_is_told() {
     assert!(matches!(ledger.receipt_retry(unreceipted, 1, at(0)).await, Err(Error::NoSuchRow)));
     assert!(matches!(ledger.attach_receipt(unreceipted, receipt()).await, Err(Error::NoSuchRow)));
 }
+
+/// A refusal leaves nothing behind; but what goes out again as it was says nothing before it does, and must not be
+/// forgotten by a crash.
+#[tokio::test]
+async fn what_was_refused_was_not_tried_where_the_next_attempt_says_so_first() {
+    for (volatile, tried) in [(true, false), (false, true)] {
+        let house = House::new().await;
+        let delivery = NewDelivery { volatile, ..ready() };
+        let key = accept_one(&house.ledger, message("1", vec![delivery])).await;
+        house.ledger.retry_tried(key, 1, at(9), reason(Code::DeliveryFailed), false).await.unwrap();
+        let due = house.ledger.claim_due(later(), 1, LEASE).await.unwrap();
+        assert_eq!(due[0].tried, tried, "volatile: {volatile}");
+        if volatile {
+            house.ledger.make_ready(key, outgoing(), decision("nu")).await.unwrap();
+        }
+        let after_a_crash = house.killed().await.ledger.claim_due(later(), 1, LEASE).await.unwrap();
+        assert!(after_a_crash[0].tried, "volatile: {volatile}");
+    }
+}

@@ -33,7 +33,7 @@ fn every_change_of_a_rule_is_noticed_by_a_case() {
     let rules = engine.rules().unwrap();
     let exempt = Exempt::read(&sources).unwrap();
     let cases: Vec<Case> = rows(&sources, &mut Vec::new()).iter().map(|row| row.read().unwrap()).collect();
-    let asked: Vec<Question> = cases.iter().map(Case::question).collect();
+    let asked: Vec<Question> = cases.iter().map(|case| case.question().unwrap()).collect();
     // Every case's question stands before all of those in which everything is judged.
     let questions: Vec<_> = asked.iter().cloned().chain(asked.iter().map(Question::if_judged)).collect();
     let categories = categories();

@@ -1,7 +1,7 @@
 //! What the proofs of the policy build on: that the context says what the records say, at this very moment. The values
 //! that matter are few, so all of them are tried.
 
-use super::Dossier;
+use super::{Dossier, Message};
 use crate::category::Category;
 use crate::facts::Facts;
 use crate::party::PartyId;
@@ -14,7 +14,8 @@ fn now() -> Timestamp {
 
 fn dossier(facts: Value, doel: &str) -> Dossier {
     let facts: Facts = serde_json::from_value(facts).unwrap();
-    Dossier::at(now(), &facts, &PartyId::new("gemeente:0599"), "bericht-1", doel)
+    let message = Message { source: "bron-1", id: "bericht-1" };
+    Dossier::at(now(), &facts, &PartyId::new("gemeente:0599"), message, doel)
 }
 
 /// Just before now, now, and just after, with the seconds between.
@@ -64,14 +65,19 @@ fn a_consent_counts_exactly_while_it_is_in_force() {
 #[test]
 fn free_text_takes_an_assessment_of_this_very_message() {
     for about in [Some("bericht-1"), Some("bericht-2"), None] {
-        for &on in &moments() {
-            for until in or_never(&moments()) {
-                let facts = json!({ "bekend": true, "beoordelingen": [
-                    { "id": "b", "soort": "vrije_tekst", "betreft": about, "categorieen": [], "op": on, "geldig_tot": until }
-                ]});
-                let in_force = on <= now() && until.is_none_or(|until| now() <= until);
-                let counts = in_force && about == Some("bericht-1");
-                assert_eq!(dossier(facts, "").vrije_tekst, counts, "{about:?} from {on} until {until:?}");
+        for from in [Some("bron-1"), Some("bron-2"), None] {
+            for &on in &moments() {
+                for until in or_never(&moments()) {
+                    let assessment = json!({
+                        "id": "b", "soort": "vrije_tekst", "betreft": about, "betreft_bron": from, "categorieen": [],
+                        "op": on, "geldig_tot": until,
+                    });
+                    let facts = json!({ "bekend": true, "beoordelingen": [assessment] });
+                    let in_force = on <= now() && until.is_none_or(|until| now() <= until);
+                    let counts = in_force && about == Some("bericht-1") && from != Some("bron-2");
+                    let about = format!("{about:?} of {from:?} from {on} until {until:?}");
+                    assert_eq!(dossier(facts, "").vrije_tekst, counts, "{about}");
+                }
             }
         }
     }

@@ -128,7 +128,8 @@ fn resolve(value: &mut Value, today: Date) {
     }
 }
 
-fn relative(text: &str, today: Date) -> Option<Date> {
+/// `today`, or so many days, months or years from it.
+pub(crate) fn relative(text: &str, today: Date) -> Option<Date> {
     let rest = text.strip_prefix("today")?;
     if rest.is_empty() {
         return Some(today);

@@ -2,6 +2,7 @@
 //! Everything that was exported is escaped.
 
 use super::Span;
+use crate::html::escape;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
@@ -135,19 +136,4 @@ fn millis(nanos: u64) -> String {
 
 fn percent(part: u64, whole: u64) -> f64 {
     (part as f64 / whole as f64 * 100.0).min(100.0)
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }

@@ -1,7 +1,7 @@
 //! Who indicates forensic care: what the table says, what of it the sender is told, and what a person decides.
 
 use super::{all_on, delivered, shared as shared_with, withheld};
-use crate::messages::{Person, event, trace_id};
+use crate::messages::{ASSESSMENT, Person, event, trace_id};
 use crate::scene::{run, shared};
 use ketenpoort::code::Code;
 use ketenpoort::demo::partner::Event;
@@ -82,6 +82,27 @@ fn what_a_meeting_must_decide_waits_and_then_goes_to_whom_it_names() {
         assert_eq!(scene.recipients_of(&event.id), ["nifp"]);
         let rows = scene.parked(&event.id).await;
         assert!(rows.is_empty(), "{rows:?}");
+    });
+}
+
+/// The same, where the probation service says it by message.
+#[test]
+fn a_decision_that_comes_by_message_says_who_indicates() {
+    run(async {
+        let (scene, person) = (shared().await, Person::new());
+        let request = request(&person, "anders", "2027-03-01");
+        scene.send("dji", &request).await;
+        scene.waits_as(trace_id(&request), "awaiting_assessment").await;
+        let decision = json!({
+            "persoon": { "skn": person.skn },
+            "beoordeling": { "id": format!("B-{}", person.skn), "soort": "fz_mdo", "indicatiesteller": "reclassering",
+                             "betreft": request.id, "categorieen": [], "op": "2026-01-05" }
+        });
+        scene.send("reclassering", &event(ASSESSMENT, decision.to_string())).await;
+        let (arrival, receipt) = delivered(scene, "dji", &request, "reclassering", KIND).await;
+        assert_eq!(arrival.json(), forwarded(&person, "anders", "2027-03-01"));
+        assert_eq!(receipt.decision.notes, ["routing: row 3 (fz_mdo), which says reclassering"]);
+        assert_eq!(scene.recipients_of(&request.id), ["reclassering"]);
     });
 }
 

@@ -1,7 +1,7 @@
 //! The messages with marked values in them, and all the marks.
 
 use crate::marked::{Marked, Marker, fill, xml};
-use crate::messages::{LEAVE, MEETING, RELEASE, REQUEST, event, numbered};
+use crate::messages::{ASSESSMENT, CONSENT, LEAVE, MEETING, Person, RELEASE, REQUEST, WITHDRAWAL, event, numbered};
 use crate::scene::{Scene, root};
 use jiff::Timestamp;
 use ketenpoort::demo::partner::Event;
@@ -59,6 +59,22 @@ impl Planted {
         let given = [("/overleg/deelnemers/oin", participant)];
         let marked = fill(&schema("canonical/casusoverleg.gegevens-gevraagd.v1"), seed, &given);
         self.sample("zvh:rotterdam-rijnmond", MEETING, marked)
+    }
+
+    /// Whatever can be put on record about one person: his numbers are the marks.
+    pub fn records(&mut self, request: &Event) -> [Event; 3] {
+        let person = json!({ "bsn": Person::new().bsn, "skn": "731990009001" });
+        self.content.extend(["bsn", "skn"].map(|number| marker(person[number].as_str().unwrap())));
+        let about = |name: &str, fact: Value| json!({ "persoon": person, name: fact });
+        let consent = json!({ "id": "T-1", "vorm": "schriftelijk", "categorieen": ["zorg"], "ontvangers": ["gemeente:0606"],
+            "verleend_op": "2026-01-05" });
+        let judged =
+            json!({ "id": "B-1", "soort": "43_4", "betreft": request.id, "categorieen": [], "op": "2026-01-05" });
+        [
+            sent(CONSENT, &about("toestemming", consent)),
+            sent(WITHDRAWAL, &about("intrekking", json!({ "toestemming": "T-1", "ingetrokken_op": "2026-01-06" }))),
+            sent(ASSESSMENT, &about("beoordeling", judged)),
+        ]
     }
 
     fn sample(&mut self, from: &'static str, kind: &'static str, marked: Marked) -> Event {

@@ -15,6 +15,9 @@ CREATE TABLE message (
     traceparent TEXT,
     series BLOB,
     sequence INTEGER,
+    -- Whom it is about, under the gateway's key. No index: they are random, and each would cost every message a page.
+    subject_bsn BLOB,
+    subject_skn BLOB,
     message_ref TEXT NOT NULL,
     policy_version TEXT NOT NULL,
     mapping_version TEXT NOT NULL,
@@ -89,10 +92,30 @@ CREATE TABLE series (
     sequence INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Consents, withdrawals and assessments that came by message, in the order in which they came: nothing in here is
+-- ever changed, and what counts is made out of it when it is read. `content` holds no personal data.
+CREATE TABLE record (
+    key INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    subject_bsn BLOB,
+    subject_skn BLOB,
+    sequence INTEGER,
+    content TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX record_bsn ON record (subject_bsn) WHERE subject_bsn IS NOT NULL;
+CREATE INDEX record_skn ON record (subject_skn) WHERE subject_skn IS NOT NULL;
+CREATE INDEX record_withdrawal ON record (id) WHERE kind = 'intrekking';
+
 -- What persons did, and why.
 CREATE TABLE action (
     key INTEGER PRIMARY KEY,
-    delivery INTEGER NOT NULL,
+    -- What it was about: a delivery, or the data of one person.
+    delivery INTEGER,
+    subject_bsn BLOB,
+    subject_skn BLOB,
     at INTEGER NOT NULL,
     who TEXT NOT NULL,
     what TEXT NOT NULL,
