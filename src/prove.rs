@@ -99,11 +99,11 @@ impl std::fmt::Debug for Prover<'_> {
     }
 }
 
-/// Everything about one policy. The `questions` are any that show what rules do; what they do not show is searched. The
-/// solver is a process: this needs a Tokio runtime.
+/// Everything about one policy. The `questions` are any that show what rules do: what they do not show is searched, and
+/// of what is broken they are the likelier examples. The solver is a process: this needs a Tokio runtime.
 pub async fn prove(engine: &Engine, glossary: &Glossary, questions: &[Question], cvc5: &Cvc5) -> Result<Report> {
     let mut prover = Prover::new(engine, cvc5)?;
-    let invariants = prover.invariants(glossary).await?;
+    let invariants = prover.invariants(glossary, questions).await?;
     let policies = prover.policies(questions).await?;
     let is_well = |policy: &Examined| !policy.errs && policy.can_decide;
     Ok(Report {
@@ -123,18 +123,19 @@ impl<'a> Prover<'a> {
         Ok(Prover { engine, environments, solver: CedarSymCompiler::new(solver)? })
     }
 
-    async fn invariants(&mut self, glossary: &Glossary) -> Result<Vec<Proof>> {
+    async fn invariants(&mut self, glossary: &Glossary, questions: &[Question]) -> Result<Vec<Proof>> {
         let ours = self.compile(in_our_world(self.engine.policy_set())?)?;
-        let rules = self.engine.invariants().map_err(Error::policy)?;
+        let rules = self.engine.rules().map_err(Error::policy)?;
         let mut proofs = Vec::new();
-        for invariant in rules {
+        for invariant in self.engine.invariants().map_err(Error::policy)? {
             let started = Instant::now();
             let forbid = one(self.engine.invariant_set(), &invariant.about.id)?;
             let bound = self.compile(set_of([everything()?, forbid])?)?;
             let (outcome, counterexample) = match self.permitted_beyond(&ours, &bound).await {
                 Ok(None) => (Outcome::Proved, None),
                 Ok(Some(request)) => {
-                    let found = Counterexample::of(&request, self.engine, glossary, &invariant);
+                    let likelier = shown::breaking(questions, &rules, &invariant, self.engine);
+                    let found = Counterexample::of(&request, likelier, self.engine, glossary, &invariant);
                     (Outcome::Broken, Some(found.map_err(Error::Policy)?))
                 }
                 Err(Error::Symbolic(error)) if matches!(*error, SymccError::SolverUnknown) => {

@@ -90,9 +90,7 @@ fn read(args: &Args) -> Result<(Engine, Glossary, Vec<Question>), Vec<Finding>> 
     let sources = Sources::read_policies(&folder)?;
     let glossary = Glossary::read(&sources).map_err(|finding| vec![finding])?;
     let engine = Engine::load(&sources)?;
-    // Whether the cases hold is for `ketenpoort check`.
-    let questions = cases::run(&sources, &engine).questions.into_iter().collect();
-    Ok((engine, glossary, questions))
+    Ok((engine, glossary, cases::questions(&sources)))
 }
 
 fn for_a_person(report: &Report) -> String {

@@ -4,7 +4,7 @@
 use crate::matrix::glossary::Glossary;
 use crate::matrix::{ANY_OTHER, Named, RuleEntry};
 use crate::policy::formula::{Atom, Formula, Literal};
-use crate::policy::{Engine, Rule, resources};
+use crate::policy::{Engine, Question, Rule, resources};
 use cedar_policy::{Authorizer, Context, Decision, EntityId, EntityUid, PolicyId, PolicySet, Request};
 use serde::Serialize;
 use serde_json::Value;
@@ -38,6 +38,7 @@ struct Judge<'a> {
 impl Counterexample {
     pub(super) fn of(
         found: &Request,
+        likelier: Option<(&Question, &str)>,
         engine: &Engine,
         glossary: &Glossary,
         invariant: &Rule,
@@ -49,7 +50,9 @@ impl Counterexample {
         if !judge.breaks(&point) {
             return Err(format!("Cedar does not confirm what the solver found against {}", invariant.about.id));
         }
-        let point = judge.smallest(point, glossary);
+        let likelier = likelier.and_then(|(question, resource)| point.as_in(question, resource));
+        let likelier = likelier.filter(|likelier| judge.breaks(likelier));
+        let point = judge.smallest(likelier.unwrap_or_else(|| judge.better_known(point, glossary)));
         let rules = engine.rules().map_err(|finding| finding.to_string())?;
         let by = judge.permitting(&point);
         let rules: Vec<&Rule> = rules.iter().filter(|rule| by.contains(&rule.about.id)).collect();
@@ -74,6 +77,15 @@ impl Point {
             action: request.action()?.clone(),
             resource: request.resource()?.clone(),
             context: request.context()?.to_json_value().ok()?,
+        })
+    }
+
+    fn as_in(&self, question: &Question, resource: &str) -> Option<Point> {
+        Some(Point {
+            principal: named(&self.principal, question.role.as_str()),
+            action: self.action.clone(),
+            resource: named(&self.resource, resource),
+            context: question.context().ok()?.to_json_value().ok()?,
         })
     }
 
@@ -111,24 +123,20 @@ impl Judge<'_> {
         answer.diagnostics().reason().map(ToString::to_string).collect()
     }
 
-    /// With the first role and category that will do, and nothing in the context that need not be there.
-    fn smallest(&self, mut point: Point, glossary: &Glossary) -> Point {
-        let another = |uid: &EntityUid, name: &str| {
-            EntityUid::from_type_name_and_id(uid.type_name().clone(), EntityId::new(name))
-        };
-        let mut keep_first = |others: Vec<Point>| {
-            if let Some(first) = others.into_iter().find(|other| self.breaks(other)) {
-                point = first;
-            }
-            point.clone()
-        };
-        let now = keep_first(Vec::new());
-        let roles = glossary.roles().map(|role| Point { principal: another(&now.principal, role), ..now.clone() });
-        let now = keep_first(roles.collect());
-        let parts = resources().map(|name| now.about(another(&now.resource, name)));
-        let now = keep_first(parts.collect());
+    /// The same with the first role and the first category that will do; the solver takes any.
+    fn better_known(&self, point: Point, glossary: &Glossary) -> Point {
+        let breaks = |other: &Point| self.breaks(other);
+        let mut roles =
+            glossary.roles().map(|role| Point { principal: named(&point.principal, role), ..point.clone() });
+        let point = roles.find(breaks).unwrap_or_else(|| point.clone());
+        let mut categories = resources().map(|name| point.about(named(&point.resource, name)));
+        categories.find(breaks).unwrap_or_else(|| point.clone())
+    }
+
+    /// With nothing in the context that need not be there.
+    fn smallest(&self, mut point: Point) -> Point {
         let mut leaves = Vec::new();
-        pointers(&now.context, String::new(), &mut leaves);
+        pointers(&point.context, String::new(), &mut leaves);
         for leaf in leaves {
             let Some(value) = point.context.pointer(&leaf).cloned() else { continue };
             for less in less_than(&value) {
@@ -188,6 +196,11 @@ fn value(formula: &Formula, is: &impl Fn(&Atom) -> bool) -> bool {
         Formula::All(parts) => parts.iter().all(|part| value(part, is)),
         Formula::Any(parts) => parts.iter().any(|part| value(part, is)),
     }
+}
+
+/// Another one of the same kind.
+fn named(uid: &EntityUid, name: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(uid.type_name().clone(), EntityId::new(name))
 }
 
 fn rename(json: &mut Value, from: &EntityUid, to: &EntityUid) {

@@ -1,7 +1,8 @@
-//! Shown: what one question is enough to show. Where a case beside the policies shows it nobody needs to search.
+//! Shown: what one question is enough to show. Where a case beside the policies shows it nobody needs to search, and
+//! what comes from a case is likelier to happen than what a solver thinks of.
 
 use crate::policy::truth::{Bits, Satisfied, Truth};
-use crate::policy::{Question, Rule};
+use crate::policy::{Engine, Question, Rule};
 
 /// Of each rule, in their order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,7 +13,7 @@ pub(super) struct Shown {
     pub changes_something: bool,
 }
 
-pub(super) fn by(questions: &[Question], rules: &[Rule], engine: &crate::policy::Engine) -> Vec<Shown> {
+pub(super) fn by(questions: &[Question], rules: &[Rule], engine: &Engine) -> Vec<Shown> {
     let Ok(truth) = Truth::of(engine, rules, questions) else {
         return vec![Shown::default(); rules.len()];
     };
@@ -33,4 +34,20 @@ pub(super) fn by(questions: &[Question], rules: &[Rule], engine: &crate::policy:
         Shown { can_decide: !decides.is_empty(), changes_something: !alone.is_empty() }
     };
     rules.iter().enumerate().map(shown).collect()
+}
+
+/// A question, and a category, about which the policy goes against the invariant.
+pub(super) fn breaking<'a>(
+    questions: &'a [Question],
+    rules: &[Rule],
+    invariant: &Rule,
+    engine: &Engine,
+) -> Option<(&'a Question, &'static str)> {
+    let asked: Vec<_> = rules.iter().chain([invariant]).cloned().collect();
+    let truth = Truth::of(engine, &asked, questions).ok()?;
+    let satisfied = Satisfied::of(&truth, rules);
+    let wrong = satisfied.not_forbidden().and(&truth.at(&invariant.when));
+    let permits = (0..rules.len()).filter(|&at| !rules[at].about.forbids);
+    let (question, resource) = permits.filter_map(|at| satisfied.by(at).and(&wrong).first()).min()?;
+    Some((&questions[question], resource))
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::catalogue::Sources;
+use crate::policy::cases;
 use crate::policy::tests::sources;
 
 mod broken;
@@ -19,14 +20,14 @@ fn glossary() -> Glossary {
 
 async fn invariants(sources: &Sources, cvc5: &Cvc5) -> Vec<Proof> {
     let engine = Engine::load(sources).unwrap();
-    Prover::new(&engine, cvc5).unwrap().invariants(&glossary()).await.unwrap()
+    Prover::new(&engine, cvc5).unwrap().invariants(&glossary(), &[]).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_policy_never_permits_what_an_invariant_forbids() {
     let Some(cvc5) = solver() else { return };
     let engine = Engine::load(&sources()).unwrap();
-    let questions: Vec<_> = crate::policy::cases::run(&sources(), &engine).questions.into_iter().collect();
+    let questions = cases::questions(&sources());
     let report = prove(&engine, &glossary(), &questions, &cvc5).await.unwrap();
     assert!(report.proved, "{report:#?}");
     assert_eq!((report.request_environments, report.invariants.len()), (1, 11));

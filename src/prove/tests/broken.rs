@@ -107,6 +107,20 @@ async fn a_permit_without_a_ground_is_no_ground() {
     assert_eq!(broken(&proofs), expected);
 }
 
+/// The solver, left to itself, thinks of a care provider that sits at the table as a municipality.
+#[tokio::test]
+async fn a_counterexample_is_one_that_a_case_tries_where_there_is_one() {
+    let Some(cvc5) = solver() else { return };
+    let sources = edited("geen-kader-geen-informatie", None);
+    let engine = Engine::load(&sources).unwrap();
+    let questions = cases::questions(&sources);
+    let proofs = Prover::new(&engine, &cvc5).unwrap().invariants(&glossary(), &questions).await.unwrap();
+    let proof = proofs.iter().find(|proof| proof.outcome == Outcome::Broken).unwrap();
+    let found = proof.counterexample.as_ref().unwrap();
+    assert_eq!((proof.invariant.id.as_str(), found.role.name.as_str()), ("1-zonder-kader", "zvh-deelnemer"));
+    assert!(found.facts.iter().any(|fact| fact.contains("zit aan tafel als")), "{:?}", found.facts);
+}
+
 #[tokio::test]
 async fn a_counterexample_says_who_gets_what_by_which_rule_and_what_is_missing() {
     let Some(cvc5) = solver() else { return };

@@ -110,7 +110,7 @@ impl<'a> Asked<'a> {
     fn new(engine: &Engine, rules: &'a [Rule]) -> Asked<'a> {
         let invariants = engine.invariants().unwrap();
         let mut rng = fastrand::Rng::with_seed(6);
-        let mut questions: Vec<_> = crate::policy::cases::run(&sources(), engine).questions.into_iter().collect();
+        let mut questions = cases::questions(&sources());
         questions.extend((0..1000).map(|_| question_for(&mut rng, rules)));
         let asked: Vec<_> = rules.iter().chain(&invariants).cloned().chain([categories()]).collect();
         let truth = Truth::of(engine, &asked, &questions).unwrap();
