@@ -168,6 +168,11 @@ impl<'x, 's> Parser<'x, 's> {
             }
             return Ok(());
         }
+        // What the form says nothing about here is judged elsewhere, as an item of a list is.
+        if let (None, Some(known)) = (frame.shape, parent.children.get_mut(&frame.name)) {
+            gather(known, value);
+            return Ok(());
+        }
         if parent.children.contains_key(&frame.name) {
             let place = self.place(&frame.name);
             return Err(Problem::new(Code::ExtraField, place, "this element may occur once"));
@@ -210,6 +215,13 @@ impl<'x, 's> Parser<'x, 's> {
         let open = self.stack.iter().skip(1).map(|frame| frame.name.as_str());
         let names: Vec<&str> = open.chain((!self.stack.is_empty()).then_some(name)).collect();
         format!("/{}", names.join("/"))
+    }
+}
+
+fn gather(known: &mut Value, value: Value) {
+    match known {
+        Value::Array(values) => values.push(value),
+        one => *one = Value::Array(vec![one.take(), value]),
     }
 }
 
