@@ -5,6 +5,7 @@ pub mod definition;
 mod load;
 mod route;
 pub mod sources;
+mod split;
 
 use crate::facts::SoortBeoordeling;
 use crate::party::Role;
@@ -41,6 +42,8 @@ pub struct MessageType {
     pub name: String,
     pub title: String,
     pub from: Vec<Role>,
+    /// Made by the gateway out of a list that it splits; nobody can send it.
+    pub internal: bool,
     pub input: Input,
     pub canonical: Schema,
     pub bsn: Option<Pointer>,
@@ -54,6 +57,8 @@ pub struct MessageType {
     pub conditions: Vec<Condition>,
     pub hold: Option<Hold>,
     pub recipients: Vec<RecipientRule>,
+    /// Where there is one, the message is a list, and goes to nobody itself.
+    pub split: Option<Split>,
     pub record: Option<RecordRule>,
     /// Where there is one, it says which of the recipients it is.
     pub route: Option<Route>,
@@ -193,6 +198,16 @@ pub enum Who {
 pub struct Answer {
     pub kind: String,
     pub canonical: Schema,
+    pub carry: Rules,
+    pub facts: Rules,
+}
+
+#[derive(Debug)]
+pub struct Split {
+    /// In the sender's form.
+    pub at: Pointer,
+    pub into: String,
+    pub at_most: usize,
     pub carry: Rules,
 }
 

@@ -84,6 +84,8 @@ pub fn raw_message(
     attributes: &BTreeMap<String, String>,
 ) -> Result<RawMessage, String> {
     let party = pipeline.directory.by_id(&PartyId::new(from)).ok_or_else(|| format!("there is no party `{from}`"))?;
+    let is_item = pipeline.catalogue.get(kind).is_some_and(|kind| kind.internal);
+    let part_of = is_item.then(|| crate::envelope::digest_label(&body));
     let is_xml = body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'<');
     let mut headers = BTreeMap::from(
         [
@@ -102,6 +104,7 @@ pub fn raw_message(
         headers,
         user_id: party.users.first().cloned(),
         queue_of: Some(party.id.clone()),
+        part_of,
         ..RawMessage::default()
     })
 }

@@ -48,6 +48,7 @@ codes! {
     Inconsistent = "KP-2011", "fields contradict each other", "see the place for the fields that disagree";
     UnknownCode = "KP-2012", "value is not in the code table", "use a value of the code table";
     ForeignGemeente = "KP-2013", "a municipality asks about its own inhabitants only", "gemeentecode must be the sender's own";
+    TooManyItems = "KP-2014", "a list with too many items", "send it as several lists";
     // 3xxx: policy
     NoGround = "KP-3001", "no ground permits sharing", "see the policy for the grounds of this recipient";
     Forbidden = "KP-3002", "a rule forbids sharing", "see the named rule";
@@ -58,6 +59,8 @@ codes! {
     Superseded = "KP-3007", "a newer notification was processed", "no action: the newer one counts";
     Held = "KP-3008", "too early: held until the date on which it may be shared", "no action: it is decided anew on that date";
     Recorded = "KP-3009", "kept as a fact", "no action: it counts from now on in every decision about the person";
+    Split = "KP-3010", "a list, split into messages of their own", "no action: each item has its own outcome and its own receipt";
+    InTurn = "KP-3011", "an item of a list, taken up in its turn", "no action: it is decided in a moment";
     // 4xxx: facts
     FactsUnavailable = "KP-4001", "the facts could not be had", "the message waits and is retried; check the connection to IRIS";
     FactsInvalid = "KP-4002", "the facts source gave an invalid answer", "the message waits and is retried; check IRIS";

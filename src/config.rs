@@ -124,6 +124,9 @@ section! {
         max_body: Size = Size(1024 * 1024),
         max_xml_depth: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31),
         max_xml_elements: NonZeroUsize = NonZeroUsize::MIN.saturating_add(49_999),
+        /// The same of a list that is split into messages of their own.
+        max_list_body: Size = Size(4 * 1024 * 1024),
+        max_list_xml_elements: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999),
         /// Messages worked on at once, over all partners.
         in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023),
         /// Messages a second that are taken from each partner.
@@ -157,7 +160,13 @@ section! {
 
 impl LimitsSection {
     pub fn limits(&self) -> Limits {
-        Limits { body: self.max_body.0, xml_depth: self.max_xml_depth.get(), xml_elements: self.max_xml_elements.get() }
+        Limits {
+            body: self.max_body.0,
+            xml_depth: self.max_xml_depth.get(),
+            xml_elements: self.max_xml_elements.get(),
+            list_body: self.max_list_body.0,
+            list_xml_elements: self.max_list_xml_elements.get(),
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 //! walk it. No tokio, no lapin, no SQL in here: bytes, facts and a clock in, a plan out.
 
 mod fit;
+mod split;
 
 use crate::catalogue::{self, Catalogue, Finding, Sources};
 use crate::category::CategorySet;
 use crate::code::Code;
 use crate::directory::Directory;
-use crate::envelope::{self, Envelope, Identity, RawMessage, Rejection};
+use crate::envelope::{self, Envelope, Identity, RawMessage, Rejection, Sizes};
 use crate::facts::{CaseData, Facts, Person};
 use crate::ledger::{Order, Outgoing};
 use crate::minimisation;
@@ -24,6 +25,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use uuid::Uuid;
+
+pub use split::Items;
 
 /// Everything that decides about a message, compiled and checked as a whole, never changed afterwards.
 pub struct Pipeline {
@@ -108,7 +111,9 @@ impl Pipeline {
     }
 
     pub fn open(&self, raw: &RawMessage) -> Result<Envelope, Box<Rejection>> {
-        envelope::open(raw, &self.directory, self.limits.body)
+        let is_list = |kind: &str| self.catalogue.get(kind).is_some_and(|kind| kind.split.is_some());
+        let sizes = Sizes { message: self.limits.body, list: self.limits.list_body, is_list };
+        envelope::open(raw, &self.directory, sizes)
     }
 
     pub fn validate(&self, envelope: Envelope, now: Timestamp) -> Result<Valid, Box<Rejection>> {
@@ -176,17 +181,22 @@ impl Pipeline {
         let Some(answer) = &valid.kind().answer else {
             return Some(std::borrow::Cow::Borrowed(own));
         };
-        if decided.wanted().is_empty() {
-            return Some(std::borrow::Cow::Owned(Value::Object(Map::new())));
+        let mut content = Map::new();
+        if decided.granted().is_empty() {
+            return Some(std::borrow::Cow::Owned(Value::Object(content)));
         }
         let today = crate::facts::dutch_day(decided.now);
-        let carried = answer.carry.apply(own, today, &mut CategorySet::default()).ok()?;
-        let mut content = match carried {
-            Value::Object(map) => map,
-            _ => Map::new(),
-        };
-        let data = data?.0.reveal_personal_data().clone();
-        content.insert("gegevens".to_owned(), Value::Object(data));
+        let mut problems = answer.carry.fill(&mut content, own, today, &mut CategorySet::default());
+        if let Some(known) = &decided.known {
+            problems.extend(answer.facts.fill(&mut content, &known.document(), today, &mut CategorySet::default()));
+        }
+        if !problems.is_empty() {
+            return None;
+        }
+        if !decided.wanted().is_empty() {
+            let data = data?.0.reveal_personal_data().clone();
+            content.insert("gegevens".to_owned(), Value::Object(data));
+        }
         Some(std::borrow::Cow::Owned(Value::Object(content)))
     }
 

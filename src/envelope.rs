@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use open::open;
+pub use open::{Sizes, open};
 
 /// A message as it came off the wire, before anything was believed.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,9 @@ pub struct RawMessage {
     pub queue_of: Option<PartyId>,
     /// What is left of a body that was too large to be carried at all; `body` is then empty.
     pub oversize: Option<Oversize>,
+    /// Of an item of a list that the gateway split: the digest of the list, as its receipts name it. Whoever fills
+    /// this in is the gateway; nothing that comes off the wire can.
+    pub part_of: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,8 @@ struct StoredRaw {
     headers: BTreeMap<String, String>,
     user_id: Option<String>,
     queue_of: Option<PartyId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    part_of: Option<String>,
     body_len: usize,
 }
 
@@ -63,6 +68,7 @@ impl RawMessage {
             headers: self.headers.clone(),
             user_id: self.user_id.clone(),
             queue_of: self.queue_of.clone(),
+            part_of: self.part_of.clone(),
             body_len: self.body.reveal_personal_data().len(),
         };
         let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
@@ -84,6 +90,7 @@ impl RawMessage {
             user_id: head.user_id,
             queue_of: head.queue_of,
             oversize: None,
+            part_of: head.part_of,
         })
     }
 }
@@ -95,6 +102,8 @@ pub struct Envelope {
     pub(crate) attributes: Attributes,
     pub(crate) data: Personal<Vec<u8>>,
     pub(crate) identity: Identity,
+    /// Made by the gateway itself, out of a list.
+    pub(crate) internal: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +127,12 @@ impl Envelope {
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
+}
+
+/// What the item at a position of a list is called, the first one 1. Not by a number of its own: two items may have
+/// the same, and one that is wrong may have none.
+pub fn item_id(list: &str, position: usize) -> String {
+    format!("{list}#{position}")
 }
 
 /// What makes a message the same message again, and what a receipt calls it.

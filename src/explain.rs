@@ -1,15 +1,17 @@
 //! Explain: what would happen to one message and why, as a public JSON contract and for a person to read.
 //! The same core that `run` uses; no broker, no ledger.
 
+use crate::code::Code;
 use crate::core::{Fate, Pipeline, Plan};
 use crate::envelope::{RawMessage, Rejection};
-use crate::facts::Facts;
+use crate::facts::{Facts, Person};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, MessageRef, Shared};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 #[derive(Debug, Serialize)]
@@ -19,7 +21,22 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     pub deliveries: Vec<Delivery>,
+    /// Of a list: what becomes of its items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Items>,
 }
+
+#[derive(Debug, Default, Serialize)]
+pub struct Items {
+    pub count: usize,
+    /// How many end how.
+    pub outcomes: BTreeMap<&'static str, usize>,
+    /// The first of them.
+    pub shown: Vec<Explanation>,
+}
+
+/// A list holds thousands; so many of its items are explained.
+const SHOWN: usize = 20;
 
 #[derive(Debug, Serialize)]
 pub struct Delivery {
@@ -42,17 +59,46 @@ pub struct Delivery {
 
 /// Walks the corridor. `facts: None` means that they cannot be had.
 pub fn explain(pipeline: &Pipeline, raw: &RawMessage, facts: Option<&Facts>, now: Timestamp) -> Explanation {
+    explain_by(pipeline, raw, &|_| facts.cloned(), now)
+}
+
+/// The same, where each item of a list is about somebody else.
+pub fn explain_by(
+    pipeline: &Pipeline,
+    raw: &RawMessage,
+    facts: &dyn Fn(&Person) -> Option<Facts>,
+    now: Timestamp,
+) -> Explanation {
     let valid = match pipeline.open(raw).and_then(|envelope| pipeline.validate(envelope, now)) {
         Ok(valid) => valid,
         Err(rejection) => return rejected(&rejection),
     };
-    let decided = pipeline.decide(valid, facts, now);
-    let data = facts.and_then(|facts| facts.gegevens.as_ref());
+    if valid.kind().split.is_some() {
+        let message = valid.envelope().identity().message.clone();
+        let items = pipeline.items(valid, raw, now).map(|item| explain_by(pipeline, &item, facts, now));
+        return list(message, items);
+    }
+    let facts = facts(&valid.person());
+    let decided = pipeline.decide(valid, facts.as_ref(), now);
+    let data = facts.as_ref().and_then(|facts| facts.gegevens.as_ref());
     explained(pipeline.complete(&decided, data))
 }
 
+fn list(message: MessageRef, items: impl Iterator<Item = Explanation>) -> Explanation {
+    let mut all = Items::default();
+    for item in items {
+        all.count += 1;
+        *all.outcomes.entry(item.outcome.as_str()).or_default() += 1;
+        if all.shown.len() < SHOWN {
+            all.shown.push(item);
+        }
+    }
+    let reason = Some(Reason::new(Code::Split, Code::Split.hint()));
+    Explanation { message, outcome: Outcome::Delivered, reason, deliveries: Vec::new(), items: Some(all) }
+}
+
 pub fn rejection_reason(rejection: &Rejection) -> Reason {
-    let first = rejection.problems.first().map_or(crate::code::Code::NotACloudEvent, |p| p.code);
+    let first = rejection.problems.first().map_or(Code::NotACloudEvent, |p| p.code);
     Reason::new(first, first.hint()).with_problems(rejection.problems.clone())
 }
 
@@ -62,6 +108,7 @@ fn rejected(rejection: &Rejection) -> Explanation {
         outcome: Outcome::Rejected,
         reason: Some(rejection_reason(rejection)),
         deliveries: Vec::new(),
+        items: None,
     }
 }
 
@@ -93,7 +140,7 @@ fn explained(plan: Plan) -> Explanation {
         })
         .collect();
     let overall = Outcome::most_pressing(deliveries.iter().map(|d| d.outcome)).unwrap_or(Outcome::Refused);
-    Explanation { message: plan.identity.message, outcome: overall, reason: None, deliveries }
+    Explanation { message: plan.identity.message, outcome: overall, reason: None, deliveries, items: None }
 }
 
 impl Explanation {
@@ -106,6 +153,7 @@ impl Explanation {
         if let Some(reason) = &self.reason {
             reason_lines(&mut out, reason, "     ");
         }
+        self.items.iter().for_each(|items| items.lines(&mut out));
         for delivery in &self.deliveries {
             let (recipient, role) = (&delivery.recipient, &delivery.role);
             let _ = writeln!(out, "\n  {recipient} as {role}: {}", delivery.outcome.as_str());
@@ -128,6 +176,24 @@ impl Explanation {
             }
         }
         out
+    }
+}
+
+impl Items {
+    /// An item in a line or two: what it would get in full, its JSON tells.
+    fn lines(&self, out: &mut String) {
+        let counts: Vec<String> = self.outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        let _ = writeln!(out, "\n  {} items: {}", self.count, counts.join(", "));
+        for item in &self.shown {
+            let _ = writeln!(out, "  {:<30} {}", item.message.id.as_deref().unwrap_or_default(), item.outcome.as_str());
+            let reasons =
+                item.reason.iter().chain(item.deliveries.iter().filter_map(|delivery| delivery.reason.as_ref()));
+            reasons.for_each(|reason| reason_lines(out, reason, "     "));
+            item.deliveries.iter().for_each(|delivery| decision_lines(out, &delivery.decision, "     "));
+        }
+        if self.count > self.shown.len() {
+            let _ = writeln!(out, "  and {} more", self.count - self.shown.len());
+        }
     }
 }
 

@@ -6,8 +6,10 @@ pub mod iris;
 use crate::category::Category;
 use crate::party::Role;
 use crate::personal::Personal;
+use crate::validation::schema::{Leaf, Shape};
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Who the facts are asked about. Travels in request bodies only, never in a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,13 +36,50 @@ pub struct Facts {
     pub gegevens: Option<CaseData>,
 }
 
+/// How far the probation service knows somebody, as its own records say it on the day of the decision.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub bekend: bool,
+    organisatie: Option<Personal<String>>,
+    mate: &'static str,
+}
+
+impl Known {
+    pub fn on(facts: &Facts, today: Date) -> Known {
+        let kader = facts.justitieel_kader.as_ref();
+        let mate = match kader.is_some_and(|kader| kader.is_in_force(today)) {
+            _ if !facts.bekend => "niet_bekend",
+            true => "lopend_kader",
+            false => "geen_lopend_kader",
+        };
+        let organisatie = facts.organisatie.clone().filter(|_| facts.bekend).map(Personal::new);
+        Known { bekend: facts.bekend, organisatie, mate }
+    }
+
+    /// As `answer.facts` of a message type reads it.
+    pub fn shape() -> Shape {
+        let fields = ["bekend", "organisatie", "mate"];
+        Shape::Object(fields.map(|name| (name.to_owned(), Shape::Leaf(Leaf::default()))).into())
+    }
+
+    pub fn document(&self) -> Value {
+        let mut fields = Map::from_iter([
+            ("bekend".to_owned(), Value::Bool(self.bekend)),
+            ("mate".to_owned(), Value::from(self.mate)),
+        ]);
+        let organisatie = self.organisatie.as_ref().map(|name| name.reveal_personal_data().as_str().into());
+        fields.extend(organisatie.map(|name| ("organisatie".to_owned(), name)));
+        Value::Object(fields)
+    }
+}
+
 /// Case data: one object per category.
 #[derive(Clone, Debug, Default)]
-pub struct CaseData(pub Personal<serde_json::Map<String, serde_json::Value>>);
+pub struct CaseData(pub Personal<Map<String, Value>>);
 
 impl<'de> Deserialize<'de> for CaseData {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        serde_json::Map::deserialize(d).map(|map| CaseData(Personal::new(map)))
+        Map::deserialize(d).map(|map| CaseData(Personal::new(map)))
     }
 }
 
@@ -52,6 +91,12 @@ pub struct JustitieelKader {
     pub soort: Option<SoortKader>,
     #[serde(default)]
     pub eindigt_op: Option<Date>,
+}
+
+impl JustitieelKader {
+    pub fn is_in_force(&self, today: Date) -> bool {
+        self.aanwezig && self.eindigt_op.is_none_or(|end| end >= today)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

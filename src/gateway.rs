@@ -6,7 +6,9 @@ mod outbox;
 mod receipts;
 mod reload;
 mod series;
+mod split;
 mod start;
+mod sweep;
 
 pub use reload::Read;
 pub use start::{Error, Loaded, run};
@@ -14,7 +16,7 @@ pub use start::{Error, Loaded, run};
 use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
-use crate::envelope::{RawMessage, Rejection};
+use crate::envelope::{Envelope, RawMessage, Rejection};
 use crate::facts::{Facts, Unavailable, iris};
 use crate::ledger::{Ledger, Mark};
 use crate::outcome::Outcome;
@@ -25,7 +27,7 @@ use jiff::Timestamp;
 use series::Series;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,6 +47,12 @@ pub(crate) struct Gateway {
     metrics: Metrics,
     /// Messages worked on at once; overload slows intake, never memory.
     in_flight: Arc<Semaphore>,
+    /// How many of them may come out of the ledger, so that there is always room for what comes in.
+    resumed: Arc<Semaphore>,
+    /// Something in the ledger is due before the clock says so.
+    due: Notify,
+    /// One list is split at a time: it is the one thing that is large in memory.
+    lists: Semaphore,
     /// Receipts on their way at once.
     receipts_in_flight: Arc<Semaphore>,
     series: Series,
@@ -71,6 +79,8 @@ enum Considered {
     Rejected(Box<Rejection>),
     /// With how far the records had come, where facts were needed.
     Planned(Box<Plan>, Option<Mark>),
+    /// It is to be split.
+    List(Box<Envelope>),
 }
 
 impl Gateway {
@@ -89,6 +99,9 @@ impl Gateway {
             Ok(valid) => valid,
             Err(rejection) => return Considered::Rejected(rejection),
         };
+        if valid.kind().split.is_some() {
+            return Considered::List(Box::new(valid.into_envelope()));
+        }
         let person = valid.person();
         let needs_facts = pipeline.needs_facts(&valid, now);
         let subject = pipeline.subject(&person);

@@ -68,7 +68,8 @@ impl Drop for Acker {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub broker: broker::Options,
-    /// Per queue. So many messages of `max_body` can be in memory for each partner that floods us.
+    /// Per queue. So many messages of `max_body`, which is that of a list, can be in memory for each partner that
+    /// floods us.
     pub prefetch: NonZeroU16,
     pub max_body: usize,
     /// Messages a second of each queue; as fast as it goes where absent.

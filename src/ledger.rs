@@ -263,6 +263,12 @@ impl Ledger {
         read::receipt(&mut *self.reader().await?, receipt_id).await.map_err(unavailable)
     }
 
+    /// The receipts that there are of these messages of one source.
+    pub async fn receipts_of(&self, source: &str, ids: &[String]) -> Result<Vec<DueReceipt>, Error> {
+        let identities = ids.iter().map(|id| command::identity_of(source, id, &[])).collect();
+        read::receipts_of(&mut *self.reader().await?, identities).await.map_err(unavailable)
+    }
+
     pub async fn waiting(&self) -> Result<Vec<Waiting>, Error> {
         read::waiting(&mut *self.reader().await?).await.map_err(unavailable)
     }

@@ -75,7 +75,7 @@ struct Intrekking {
 #[error("a record cannot be read")]
 pub struct Unreadable;
 
-/// What keeps records: the gateway itself. Nothing is sent to it.
+/// What keeps records, and splits lists: the gateway itself. Nothing is sent to it.
 pub fn keeper() -> (PartyId, Role) {
     (PartyId::new("ketenpoort"), Role::new("ketenpoort"))
 }

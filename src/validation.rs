@@ -7,7 +7,7 @@ pub mod schema;
 pub mod xml;
 
 use crate::catalogue::definition::Format;
-use crate::catalogue::{Catalogue, Check, CheckRule, MessageType, Pointer};
+use crate::catalogue::{Catalogue, Check, CheckRule, MessageType, Pointer, Split};
 use crate::category::CategorySet;
 use crate::code::Code;
 use crate::codetable::Lookup;
@@ -28,11 +28,20 @@ pub struct Limits {
     pub body: usize,
     pub xml_depth: usize,
     pub xml_elements: usize,
+    /// Of a list, which is split: its body and the elements in it.
+    pub list_body: usize,
+    pub list_xml_elements: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { body: 1024 * 1024, xml_depth: 32, xml_elements: 50_000 }
+        Limits {
+            body: 1024 * 1024,
+            xml_depth: 32,
+            xml_elements: 50_000,
+            list_body: 4 * 1024 * 1024,
+            list_xml_elements: 200_000,
+        }
     }
 }
 
@@ -44,6 +53,8 @@ pub struct Valid {
     /// The role in which the sender sends this type.
     pub(crate) sender_role: Role,
     pub(crate) content: Personal<Value>,
+    /// Of a list: what it is split into, in the sender's form. Not one of them has been looked at.
+    pub(crate) items: Personal<Vec<Value>>,
     /// What is kept of it as a fact, where that is what it is for.
     pub(crate) record: Option<Record>,
 }
@@ -55,6 +66,10 @@ impl Valid {
 
     pub fn kind(&self) -> &MessageType {
         &self.kind
+    }
+
+    pub fn into_envelope(self) -> Envelope {
+        self.envelope
     }
 
     /// Whom the facts are asked about.
@@ -82,12 +97,22 @@ pub fn validate(
     now: Timestamp,
 ) -> Result<Valid, Box<Rejection>> {
     match content(&envelope, catalogue, limits, dutch_day(now)) {
-        Ok((kind, sender_role, content)) => match record(&envelope, &kind, &content) {
-            Ok(record) => Ok(Valid { envelope, kind, sender_role, content: Personal::new(content), record }),
+        Ok(Content { kind, sender_role, content, items }) => match record(&envelope, &kind, &content) {
+            Ok(record) => {
+                let (content, items) = (Personal::new(content), Personal::new(items));
+                Ok(Valid { envelope, kind, sender_role, content, items, record })
+            }
             Err(problem) => Err(Rejection::from_envelope(&envelope, vec![problem])),
         },
         Err(problems) => Err(Rejection::from_envelope(&envelope, problems)),
     }
+}
+
+struct Content {
+    kind: Arc<MessageType>,
+    sender_role: Role,
+    content: Value,
+    items: Vec<Value>,
 }
 
 fn record(envelope: &Envelope, kind: &MessageType, content: &Value) -> Result<Option<Record>, Problem> {
@@ -104,14 +129,10 @@ fn record(envelope: &Envelope, kind: &MessageType, content: &Value) -> Result<Op
     }
 }
 
-fn content(
-    envelope: &Envelope,
-    catalogue: &Catalogue,
-    limits: &Limits,
-    today: Date,
-) -> Result<(Arc<MessageType>, Role, Value), Vec<Problem>> {
+fn content(envelope: &Envelope, catalogue: &Catalogue, limits: &Limits, today: Date) -> Result<Content, Vec<Problem>> {
     let one = |problem: Problem| vec![problem];
-    let Some(kind) = catalogue.get(envelope.kind()) else {
+    // What only the gateway makes does not exist for anybody else, nor the other way around.
+    let Some(kind) = catalogue.get(envelope.kind()).filter(|kind| kind.internal == envelope.internal) else {
         return Err(one(Problem::new(Code::UnknownType, "type", Code::UnknownType.hint())));
     };
     let Some(role) = kind.from.iter().find(|role| envelope.sender.roles.contains(role)) else {
@@ -121,14 +142,44 @@ fn content(
         let hint = "this type needs a sequence: a newer notification supersedes an older one";
         return Err(one(Problem::new(Code::MissingAttribute, "sequence", hint)));
     }
-    let document = document(envelope, kind, limits).map_err(one)?;
-    let (content, mut problems) = canonical(document, kind, today);
+    let mut document = document(envelope, kind, limits).map_err(one)?;
+    if let Some(split) = &kind.split {
+        list_bounds(split, &document, envelope).map_err(one)?;
+    }
+    let mut problems = partner_problems(&document, kind);
+    let items = kind.split.as_ref().map_or_else(Vec::new, |split| take_items(&mut document, &split.at));
+    let content = canonical(document, kind, today, &mut problems);
     if problems.is_empty() {
         problems = in_senders_words(kind.canonical.problems(&content), kind);
     }
     let more = in_senders_words(consistency(&content, envelope, kind, catalogue, today), kind);
     add_news(&mut problems, more);
-    if problems.is_empty() { Ok((kind.clone(), role.clone(), content)) } else { Err(problems) }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Content { kind: kind.clone(), sender_role: role.clone(), content, items })
+}
+
+/// Before anything is looked at one by one.
+fn list_bounds(split: &Split, document: &Value, envelope: &Envelope) -> Result<(), Problem> {
+    let count = at(document, &split.at).and_then(Value::as_array).map_or(0, Vec::len);
+    if count > split.at_most {
+        let hint = format!("{count} items; at most {} are accepted", split.at_most);
+        return Err(Problem::new(Code::TooManyItems, place(&split.at), hint));
+    }
+    // An item is called after its list.
+    if crate::envelope::item_id(envelope.id(), split.at_most).len() > 255 {
+        let hint = "an id of a list leaves room for the number of an item behind it";
+        return Err(Problem::new(Code::MissingAttribute, "id", hint));
+    }
+    Ok(())
+}
+
+fn take_items(document: &mut Value, tokens: &[String]) -> Vec<Value> {
+    match tokens.iter().try_fold(document, |value, token| value.get_mut(token.as_str())).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    }
 }
 
 /// A place that is known to be wrong, or that lies inside one, has no more to say.
@@ -161,7 +212,9 @@ fn document(envelope: &Envelope, kind: &MessageType, limits: &Limits) -> Result<
     match (&kind.input.partner, kind.input.format) {
         (Some((schema, _)), Format::Xml) => {
             let data = unwrap_text(data);
-            xml::parse(&data, &kind.input.root, &kind.input.namespace, &schema.shape, limits)
+            let xml_elements = if kind.split.is_some() { limits.list_xml_elements } else { limits.xml_elements };
+            let limits = Limits { xml_elements, ..*limits };
+            xml::parse(&data, &kind.input.root, &kind.input.namespace, &schema.shape, &limits)
         }
         _ => json::parse(data),
     }
@@ -177,15 +230,16 @@ fn unwrap_text(data: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     data.into()
 }
 
-/// Our own form, as far as it can be made, and everything that stands in the way.
-fn canonical(document: Value, kind: &MessageType, today: Date) -> (Value, Vec<Problem>) {
-    let Some((schema, rules)) = &kind.input.partner else {
-        return (document, Vec::new());
-    };
-    let mut problems = schema.problems(&document);
+fn partner_problems(document: &Value, kind: &MessageType) -> Vec<Problem> {
+    kind.input.partner.as_ref().map_or_else(Vec::new, |(schema, _)| schema.problems(document))
+}
+
+/// Our own form, as far as it can be made, and what else stands in the way.
+fn canonical(document: Value, kind: &MessageType, today: Date, problems: &mut Vec<Problem>) -> Value {
+    let Some((_, rules)) = &kind.input.partner else { return document };
     let (content, failed) = rules.build(&document, today, &mut CategorySet::default());
-    add_news(&mut problems, failed);
-    (content, problems)
+    add_news(problems, failed);
+    content
 }
 
 /// A sender is told of places in the message that he sent, not of places in our own form.

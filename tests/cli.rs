@@ -261,6 +261,26 @@ fn a_root_stands_for_all_folders_and_explain_tells_what_the_guide_shows() {
 }
 
 #[test]
+fn explain_tells_of_a_list_what_each_of_its_items_would_get() {
+    let kind = "nl.ketenpoort.detentie.inkomstenlijst-aangeboden.v1";
+    let folder = tempfile::tempdir().unwrap();
+    let facts = folder.path().join("iris.json");
+    let known = r#"{"skn": "3301165", "feiten": {"bekend": true, "organisatie": "RN"}}"#;
+    std::fs::write(&facts, format!(r#"{{"personen": [{known}]}}"#)).unwrap();
+    let list = ["mappings/detentie.inkomstenlijst-aangeboden.v1/cases/lijst.xml", "--from", "dji", "--type", kind];
+    let more = ["--facts", text(&facts), "--now", "2026-11-24T10:00:00Z", "--root", env!("CARGO_MANIFEST_DIR")];
+    let page = ketenpoort(&[&["explain"], &list[..], &more].concat());
+    for line in ["3 items: 2 delivered, 1 rejected", "KP-2010 /Inkomst/Geboortedatum", "bekendheid-bij-instroom"] {
+        assert!(stdout(&page).contains(line), "{line}\n{}", stdout(&page));
+    }
+    let answer = ketenpoort(&[&["explain", "--json"], &list[..], &more].concat());
+    let answer: Value = serde_json::from_str(stdout(&answer)).unwrap();
+    let payload = |item: usize| answer["items"]["shown"][item]["deliveries"][0]["payload"].as_str().unwrap().to_owned();
+    assert!(payload(0).contains("<Mate>NIET_BEKEND</Mate>"), "{}", payload(0));
+    assert!(payload(1).contains("<Mate>GEEN_LOPEND_KADER</Mate><Organisatie>RN<"), "{}", payload(1));
+}
+
+#[test]
 fn check_names_what_no_case_exercises_and_fails_on_it_if_asked() {
     let folder = policies_without_cases();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

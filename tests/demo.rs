@@ -23,7 +23,8 @@ fn every_message_of_the_demo_ends_as_expected() {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{shown}\n{complaints}");
     for line in [
-        "27 messages, each ended as expected.",
+        "29 messages, each ended as expected.",
+        "#7 rejected",
         "the very same receipts came again, byte for byte; nothing was forwarded again",
         "woningcorporatie:havenlicht as zvh-deelnemer: refused",
         "gemeente:0344 as gemeente-gemandateerde: awaiting_assessment",

@@ -143,6 +143,8 @@ const RELEASE_XML: &str = "mappings/detentie.invrijheidstelling-aangekondigd.v1/
 const CANONICAL: &str = "schemas/canonical/detentie.invrijheidstelling-aangekondigd.v1.schema.json";
 const FZ: &str = "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml";
 const MEETING: &str = "mappings/casusoverleg.gegevens-gevraagd.v1/message.yaml";
+const LIST: &str = "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml";
+const ITEM: &str = "mappings/detentie.inkomst-aangeboden.v1/message.yaml";
 const CONSENT: &str = "mappings/toestemming.vastgelegd.v1/message.yaml";
 const BIJ: &str = "mappings/detentie.bij-melding.v1/message.yaml";
 
@@ -276,6 +278,26 @@ const MAPPINGS: &[Broken] = &[
         "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml: KP-7004 : condition `titel_van_kracht` is `exists`, or `at` with at least one test"),
     broken(FZ, "at: /titel/eindigt_op, not_before: today}", "at: /titel/eindigt_op, not_before: nu}",
         "mappings/forensische-zorg.indicatie-gevraagd.v1/message.yaml:~: KP-7004 : `nu` is not a pointer"),
+    broken(LIST, "at: /Inkomst\n", "at: /Kenmerk\n",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/at: the sender's form has no list `/Kenmerk`"),
+    broken(LIST, "into: nl.ketenpoort.detentie.inkomst-aangeboden.v1", "into: nl.ketenpoort.detentie.bij-melding.v1",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/into: there is no type `nl.ketenpoort.detentie.bij-melding.v1` with `internal: true`"),
+    broken(LIST, "to: /Lijst/Taak}", "to: /Lijst/Opdracht}",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/into: its form has no place `/Lijst/Opdracht`"),
+    broken(LIST, "to: /Lijst/Taak}", "to: /Inkomst/Titel}",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/carry: the place of the item itself is taken"),
+    broken(LIST, "from: [dji]", "from: [dji, justid]",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/into: `justid` sends the list, but not its items"),
+    broken(LIST, "split:", "recipients: [{role: dji, party: sender}]\nsplit:",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 : a list goes to nobody itself"),
+    broken(ITEM, "recipients:\n  - {role: dji, party: sender, given: [is_verzoeker]}\n", "",
+        "mappings/detentie.inkomst-aangeboden.v1/message.yaml: KP-7004 : give `recipients`, or `record` for what is kept as a fact, or `split`"),
+    broken(ITEM, "internal: true", "internal: false",
+        "mappings/detentie.inkomstenlijst-aangeboden.v1/message.yaml: KP-7004 split/into: there is no type"),
+    broken(ITEM, "to: /bekendheid/bekend}", "to: /kenmerk}",
+        "mappings/detentie.inkomst-aangeboden.v1/message.yaml: KP-7004 answer/facts: `/kenmerk` has no category"),
+    broken("mappings/re-integratie.informatie-gevraagd.v1/message.yaml", "from: [gemeente-gemandateerde]", "from: [gemeente-gemandateerde]\ninternal: true",
+        "mappings/re-integratie.informatie-gevraagd.v1/message.yaml: KP-7004 internal: no list is split into this type"),
     broken("mappings/kinderbescherming.informatie-gevraagd.v1/message.yaml", "rvdk_behoefte: /verzoek/behoefte", "rvdk_behoefte: /behoefte",
         "mappings/kinderbescherming.informatie-gevraagd.v1/message.yaml:~: KP-7004 : the canonical schema has no place `/behoefte`"),
     broken("mappings/codes/geslacht.csv", "V,vrouw,,,V", "M,vrouw,,,V",
@@ -516,4 +538,76 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(&path, &target).unwrap();
         }
     }
+}
+
+const LIST_KIND: &str = "nl.ketenpoort.detentie.inkomstenlijst-aangeboden.v1";
+
+/// An intake list of so many persons.
+fn intake_list(count: usize) -> Vec<u8> {
+    let item = |n: usize| {
+        format!(
+            "<Inkomst><Volgnummer>{n}</Volgnummer><Skn>{}</Skn><Geslachtsnaam>Vos</Geslachtsnaam>\
+             <Geboortedatum>19800101</Geboortedatum><InrichtingCode>NGN</InrichtingCode>\
+             <DatumBinnenkomst>20261123</DatumBinnenkomst></Inkomst>",
+            3_000_000 + n
+        )
+    };
+    let items: String = (1..=count).map(item).collect();
+    format!(
+        "<Inkomstenlijst xmlns=\"urn:nl:ketenpoort:dji:detentie:1\"><Kenmerk>IL-1</Kenmerk><OpgesteldOp>20261124</OpgesteldOp>\
+         <Taak>ADVIES</Taak><Doel>DR_PLAN_OPSTELLEN</Doel>{items}</Inkomstenlijst>"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_list_has_a_bound_of_its_own_and_all_of_it_is_counted_but_not_shown() {
+    let pipeline = Files::shipped().load().unwrap();
+    let known: Facts = serde_json::from_str(r#"{"bekend": false}"#).unwrap();
+    let explained = |count, id: &str| {
+        let attributes = BTreeMap::from([("id".to_owned(), id.to_owned())]);
+        let raw = check::raw_message(&pipeline, "dji", LIST_KIND, intake_list(count), &attributes).unwrap();
+        explain(&pipeline, &raw, Some(&known), now())
+    };
+    let list = explained(300, "L-1");
+    let items = list.items.as_ref().unwrap();
+    assert_eq!((list.outcome, items.count, items.shown.len()), (Outcome::Delivered, 300, 20));
+    assert_eq!(items.outcomes, BTreeMap::from([("delivered", 300)]));
+    let ids: Vec<_> = items.shown.iter().map(|item| item.message.id.as_deref().unwrap()).collect();
+    assert_eq!((ids[0], ids[19]), ("L-1#1", "L-1#20"));
+    assert!(items.shown.iter().all(|item| item.message.digest == list.message.digest), "of what DJI sent");
+    let page = list.for_a_person();
+    assert!(page.contains("300 items: 300 delivered") && page.contains("and 280 more"), "{page}");
+    assert!(page.lines().count() < 100, "{page}");
+
+    let problems = |explained: Explanation| {
+        let reason = explained.reason.unwrap();
+        reason.problems.iter().map(|p| format!("{} {}: {}", p.code, p.place, p.hint)).collect::<Vec<_>>()
+    };
+    assert_eq!(explained(5000, "L-2").items.unwrap().count, 5000);
+    assert_eq!(problems(explained(5001, "L-3")), ["KP-2014 /Inkomst: 5001 items; at most 5000 are accepted"]);
+    assert_eq!(explained(1, &"L".repeat(250)).outcome, Outcome::Delivered);
+    assert_eq!(
+        problems(explained(1, &"L".repeat(251))),
+        ["KP-1002 id: an id of a list leaves room for the number of an item behind it"]
+    );
+}
+
+#[test]
+fn what_the_gateway_makes_out_of_a_list_nobody_can_send() {
+    let files = Files::shipped();
+    let pipeline = files.load().unwrap();
+    let body = files.sources.mappings["detentie.inkomst-aangeboden.v1/cases/volledig.json"].clone();
+    let kind = "nl.ketenpoort.detentie.inkomst-aangeboden.v1";
+    let made = check::raw_message(&pipeline, "dji", kind, body.into_bytes(), &BTreeMap::new()).unwrap();
+    assert_eq!(explain(&pipeline, &made, None, now()).outcome, Outcome::Retrying);
+    let sent = RawMessage { part_of: None, ..made.clone() };
+    let refused = explain(&pipeline, &sent, None, now());
+    let problems: Vec<_> = refused.reason.unwrap().problems.into_iter().map(|p| p.code.as_str()).collect();
+    assert_eq!((refused.outcome, problems), (Outcome::Rejected, vec!["KP-1003"]));
+
+    // Nor is anything else an item.
+    let list = check::raw_message(&pipeline, "dji", LIST_KIND, intake_list(1), &BTreeMap::new()).unwrap();
+    let list = RawMessage { part_of: made.part_of, ..list };
+    assert_eq!(explain(&pipeline, &list, None, now()).outcome, Outcome::Rejected);
 }

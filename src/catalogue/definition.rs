@@ -6,6 +6,7 @@ use crate::translation::rules::RuleSpec;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,8 +14,12 @@ pub struct MessageSpec {
     pub r#type: String,
     pub title: String,
     pub from: Vec<String>,
+    /// Made by the gateway out of a list that it splits; nobody can send it.
+    #[serde(default)]
+    pub internal: bool,
     pub r#in: InSpec,
     pub canonical: String,
+    #[serde(default)]
     pub person: PersonSpec,
     #[serde(default)]
     pub order: Option<OrderSpec>,
@@ -32,6 +37,8 @@ pub struct MessageSpec {
     pub hold: Option<HoldSpec>,
     #[serde(default)]
     pub recipients: Vec<RecipientSpec>,
+    #[serde(default)]
+    pub split: Option<SplitSpec>,
     #[serde(default)]
     pub record: Option<RecordSpec>,
     #[serde(default)]
@@ -61,7 +68,7 @@ pub struct InSpec {
     pub rules: Option<Vec<RuleSpec>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonSpec {
     #[serde(default)]
@@ -227,6 +234,23 @@ pub struct RowSpec {
 pub struct AnswerSpec {
     pub r#type: String,
     pub canonical: String,
+    #[serde(default)]
+    pub carry: Vec<RuleSpec>,
+    /// What IRIS says of the person, beside the case data; each goes as the category of its place.
+    #[serde(default)]
+    pub facts: Vec<RuleSpec>,
+}
+
+/// Instead of recipients: each item of the list becomes a message of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitSpec {
+    /// The list, in the sender's form: an item is checked in the sender's words, as any other message.
+    pub at: String,
+    /// An internal type, whose form holds the item under the name of the list, and what is carried beside it.
+    pub into: String,
+    pub at_most: NonZeroUsize,
+    /// What the list says of all its items, in its canonical form.
     #[serde(default)]
     pub carry: Vec<RuleSpec>,
 }

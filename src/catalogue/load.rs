@@ -23,6 +23,7 @@ impl Catalogue {
                 loader.wrong(&file, None, Code::MappingInvalid, "type", "two files describe this type");
             }
         }
+        loader.findings.extend(split::problems(&types));
         if types.is_empty() && loader.findings.is_empty() {
             loader.wrong("mappings", None, Code::MappingInvalid, "", "there is no message.yaml in here");
         }
@@ -35,14 +36,14 @@ impl Catalogue {
     }
 }
 
-struct Loader<'a> {
+pub(super) struct Loader<'a> {
     sources: &'a Sources,
     findings: Vec<Finding>,
     tables: Tables,
 }
 
 impl Loader<'_> {
-    fn wrong(&mut self, file: &str, line: Option<u64>, code: Code, place: &str, hint: impl Into<String>) {
+    pub(super) fn wrong(&mut self, file: &str, line: Option<u64>, code: Code, place: &str, hint: impl Into<String>) {
         self.findings.push(Finding::new(file, line, Problem::new(code, place, hint)));
     }
 
@@ -76,11 +77,16 @@ impl Loader<'_> {
             None => None,
         };
         let input = self.input(&file, &spec.r#in, &canonical)?;
+        let split = match &spec.split {
+            Some(split) => Some(split::load(self, &file, split, &input, &canonical)?),
+            None => None,
+        };
         let mut pointers = Pointers { loader: self, file: &file, shape: &canonical.shape };
         let conditions: Vec<Condition> = spec.conditions.iter().filter_map(|c| pointers.condition(c)).collect();
         let message = MessageType {
             name: short.rsplit_once(".v").map_or(short, |(name, _)| name).to_owned(),
             title: spec.title.clone(),
+            internal: spec.internal,
             from: spec.from.iter().map(|role| Role::new(role.as_str())).collect(),
             bsn: pointers.bsn(spec.person.bsn.as_deref()),
             skn: pointers.optional(spec.person.skn.as_deref()),
@@ -94,6 +100,7 @@ impl Loader<'_> {
             recipients: spec.recipients.iter().filter_map(|r| pointers.recipient(r)).collect(),
             record: spec.record.as_ref().and_then(|r| pointers.record(r)),
             route: spec.route.as_ref().map(|route| pointers.route(route, &spec)),
+            split,
             kind: spec.r#type,
             input,
             canonical,
@@ -101,7 +108,11 @@ impl Loader<'_> {
             out: Vec::new(),
         };
         let out = self.out_mappings(name, message.forwarded());
-        if let Some(hint) = goes_nowhere(&message, &spec.recipients, spec.record.is_some(), &out) {
+        let nowhere = match &message.split {
+            Some(_) => split::goes_elsewhere(&message, &out),
+            None => goes_nowhere(&message, &spec.recipients, spec.record.is_some(), &out),
+        };
+        if let Some(hint) = nowhere {
             self.wrong(&file, None, Code::MappingInvalid, "", hint);
         }
         Some(MessageType { out, ..message })
@@ -114,7 +125,16 @@ impl Loader<'_> {
             let hint = "only bookkeeping (x-stuurgegeven) of a request may be carried into its answer";
             self.wrong(file, None, Code::MappingInvalid, "answer/carry", hint);
         }
-        Some(Answer { kind: spec.r#type.clone(), canonical, carry })
+        let facts = self.rules(file, &spec.facts, &crate::facts::Known::shape(), Some(&canonical.shape));
+        let unprotected = |to: &&[String]| match descend(&canonical.shape, to) {
+            Some(Shape::Leaf(leaf)) => leaf.category.is_none(),
+            _ => true,
+        };
+        for to in facts.targets().filter(unprotected) {
+            let hint = format!("`/{}` has no category: a fact goes only where policy decides about", to.join("/"));
+            self.wrong(file, None, Code::MappingInvalid, "answer/facts", hint);
+        }
+        Some(Answer { kind: spec.r#type.clone(), canonical, carry, facts })
     }
 
     fn input(&mut self, file: &str, spec: &InSpec, canonical: &Schema) -> Option<Input> {
@@ -186,7 +206,7 @@ impl Loader<'_> {
         Some(OutMapping { role, format_name: format_name.to_owned(), mapping })
     }
 
-    fn rules(&mut self, file: &str, specs: &[RuleSpec], source: &Shape, target: Option<&Shape>) -> Rules {
+    pub(super) fn rules(&mut self, file: &str, specs: &[RuleSpec], source: &Shape, target: Option<&Shape>) -> Rules {
         let mut problems = Vec::new();
         let rules = Rules::compile(specs, source, target, &self.tables, &mut problems);
         for RuleProblem { line, hint } in problems {
@@ -238,7 +258,7 @@ fn goes_nowhere(
     out: &[OutMapping],
 ) -> Option<&'static str> {
     match (is_record, recipients.is_empty()) {
-        (false, true) => Some("give `recipients`, or `record` for what is kept as a fact"),
+        (false, true) => Some("give `recipients`, or `record` for what is kept as a fact, or `split` for a list"),
         (false, false) => out.is_empty().then_some("there is no out.<format>.yaml beside it"),
         (true, false) => Some("a `record` goes to nobody: it has no `recipients`"),
         (true, true) if !out.is_empty() || message.answer.is_some() || message.order.is_some() => Some(

@@ -5,8 +5,8 @@ use crate::catalogue::{Finding, Sources};
 use crate::code::Code;
 use crate::core::Pipeline;
 use crate::envelope::RawMessage;
-use crate::explain::{Delivery, Explanation, explain};
-use crate::facts::Facts;
+use crate::explain::{Delivery, Explanation, Items, explain_by};
+use crate::facts::{Facts, Person};
 use crate::outcome::Outcome;
 use crate::personal::Personal;
 use base64::Engine;
@@ -101,6 +101,9 @@ struct Case {
     /// Left out or `null`: the facts cannot be had.
     #[serde(default)]
     facts: Option<Facts>,
+    /// Of persons in a list, by the number that the facts are asked by; of all others the above.
+    #[serde(default)]
+    facts_of: BTreeMap<String, Option<Facts>>,
     expect: Expect,
 }
 
@@ -135,6 +138,17 @@ struct Expect {
     problems: Vec<String>,
     #[serde(default)]
     deliveries: Vec<ExpectedDelivery>,
+    #[serde(default)]
+    items: Option<ExpectedItems>,
+}
+
+/// Of a list: how many items end how, and what becomes of one, by its position.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedItems {
+    outcomes: BTreeMap<String, usize>,
+    #[serde(default)]
+    each: BTreeMap<String, Expect>,
 }
 
 #[derive(Deserialize)]
@@ -163,8 +177,14 @@ struct ExpectedDelivery {
 impl Case {
     fn run(&self, surroundings: &Surroundings<'_>) -> Result<(), String> {
         let raw = self.raw(surroundings)?;
-        let explained = explain(surroundings.pipeline, &raw, self.facts.as_ref(), self.now);
+        let explained = explain_by(surroundings.pipeline, &raw, &|person| self.facts(person), self.now);
         self.expect.compare(&explained, surroundings)
+    }
+
+    fn facts(&self, person: &Person) -> Option<Facts> {
+        let numbers = [&person.bsn, &person.skn].into_iter().flatten();
+        let mut own = numbers.filter_map(|number| self.facts_of.get(number.reveal_personal_data()));
+        own.next().unwrap_or(&self.facts).clone()
     }
 
     fn raw(&self, surroundings: &Surroundings<'_>) -> Result<RawMessage, String> {
@@ -260,10 +280,30 @@ impl Expect {
             let all: Vec<_> = got.deliveries.iter().map(|d| format!("{} as {}", d.recipient, d.role)).collect();
             return Err(format!("got {} deliveries: {}", all.len(), all.join(", ")));
         }
+        match (&self.items, &got.items) {
+            (Some(wanted), Some(got)) => wanted.compare(got, surroundings)?,
+            (None, None) => {}
+            (wanted, _) => return Err(format!("got {} list", if wanted.is_some() { "no" } else { "a" })),
+        }
         self.deliveries.iter().try_for_each(|wanted| {
             let found = got.deliveries.iter().find(|d| wanted.is_to(d));
             let found = found.ok_or_else(|| format!("no delivery to {}", wanted.recipient))?;
             wanted.compare(found, surroundings).map_err(|hint| format!("{}: {hint}", wanted.recipient))
+        })
+    }
+}
+
+impl ExpectedItems {
+    fn compare(&self, got: &Items, surroundings: &Surroundings<'_>) -> Result<(), String> {
+        let outcomes: BTreeMap<String, usize> =
+            got.outcomes.iter().map(|(&name, &count)| (name.to_owned(), count)).collect();
+        if outcomes != self.outcomes {
+            return Err(format!("items: got {outcomes:?}"));
+        }
+        self.each.iter().try_for_each(|(position, wanted)| {
+            let shown = position.parse().ok().and_then(|position: usize| got.shown.get(position.checked_sub(1)?));
+            let shown = shown.ok_or_else(|| format!("item {position} is not shown"))?;
+            wanted.compare(shown, surroundings).map_err(|hint| format!("item {position}: {hint}"))
         })
     }
 }

@@ -2,11 +2,12 @@ use super::{FilesArgs, check, exit, report};
 use crate::check::raw_message;
 use crate::core::Pipeline;
 use crate::envelope::RawMessage;
-use crate::explain::explain;
-use crate::facts::Facts;
+use crate::explain::explain_by;
+use crate::facts::{Facts, Person, dutch_day};
 use crate::outcome::Outcome;
 use crate::party::Oin;
 use crate::personal::Personal;
+use crate::simulators::iris::People;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ pub struct Args {
     /// The message type, where the file holds the data alone
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// What IRIS knows of the person (schemas/iris/feiten.schema.json); left out, the facts cannot be had
+    /// What IRIS knows of the person (schemas/iris/feiten.schema.json), or of many, as in deploy/demo/iris.json; left
+    /// out, the facts cannot be had
     #[arg(long, value_name = "FACTS.json")]
     facts: Option<PathBuf>,
     /// Decide as if it were this moment
@@ -47,7 +49,8 @@ pub fn run(args: Args) -> u8 {
             return exit::CONFIG;
         }
     };
-    let read = message(&args, &pipeline).and_then(|raw| Ok((raw, facts(args.facts.as_deref())?)));
+    let now = args.now.unwrap_or_else(Timestamp::now);
+    let read = message(&args, &pipeline).and_then(|raw| Ok((raw, facts(args.facts.as_deref(), now)?)));
     let (raw, facts) = match read {
         Ok(read) => read,
         Err(error) => {
@@ -55,7 +58,7 @@ pub fn run(args: Args) -> u8 {
             return exit::INPUT;
         }
     };
-    let explained = explain(&pipeline, &raw, facts.as_ref(), args.now.unwrap_or_else(Timestamp::now));
+    let explained = explain_by(&pipeline, &raw, &|person| facts.of(person), now);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&explained).unwrap_or_default());
     } else {
@@ -87,9 +90,32 @@ fn message(args: &Args, pipeline: &Pipeline) -> Result<RawMessage, String> {
     })
 }
 
-fn facts(path: Option<&Path>) -> Result<Option<Facts>, String> {
-    let Some(path) = path else { return Ok(None) };
-    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let facts = serde_json::from_str(&text).map_err(|e| format!("{}: line {}", path.display(), e.line()))?;
-    Ok(Some(facts))
+enum Given {
+    Nothing,
+    OfAnybody(Box<Facts>),
+    OfMany(Box<People>),
+}
+
+impl Given {
+    fn of(&self, person: &Person) -> Option<Facts> {
+        match self {
+            Given::Nothing => None,
+            Given::OfAnybody(facts) => Some((**facts).clone()),
+            Given::OfMany(people) => people.about(person),
+        }
+    }
+}
+
+fn facts(path: Option<&Path>, now: Timestamp) -> Result<Given, String> {
+    let Some(path) = path else { return Ok(Given::Nothing) };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{name}: {e}"))?;
+    let document: serde_json::Value = serde_json::from_str(&text).map_err(|e| format!("{name}: line {}", e.line()))?;
+    if document.get("personen").is_some() {
+        let people = People::read(&name, &text, dutch_day(now));
+        let wrong = |findings: Vec<_>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        return people.map(|people| Given::OfMany(Box::new(people))).map_err(wrong);
+    }
+    let facts = serde_json::from_str(&text).map_err(|e| format!("{name}: line {}", e.line()))?;
+    Ok(Given::OfAnybody(Box::new(facts)))
 }

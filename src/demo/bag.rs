@@ -10,6 +10,7 @@ use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::keys::KeySet;
 use crate::receipt::{Decision, Receipt};
+use crate::record;
 use crate::simulators::recipient::{self, Behaviour, Recipient};
 use axum::http::StatusCode;
 use jiff::{Timestamp, civil::Date};
@@ -51,6 +52,9 @@ pub struct Expect {
     /// Absent for a message that is rejected as a whole.
     #[serde(default)]
     recipient: Option<PartyId>,
+    /// Of a list: the items of it for which this holds. Without them it is about the message itself.
+    #[serde(default)]
+    items: BTreeSet<usize>,
     outcome: Outcome,
     #[serde(default)]
     code: Option<Code>,
@@ -83,6 +87,8 @@ impl Item {
 #[derive(Clone, Debug)]
 pub struct End {
     pub recipient: Option<(PartyId, Role)>,
+    /// Where it is about an item of a list.
+    pub item: Option<usize>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
     /// When what is held is decided anew.
@@ -138,6 +144,8 @@ pub struct Partners {
     all: BTreeMap<PartyId, Partner>,
     inboxes: BTreeMap<PartyId, Inbox>,
     receipts: BTreeMap<PartyId, Inbox>,
+    /// What a queue gave before it was asked for: the answers about a list come in any order.
+    early: Vec<(PartyId, Received)>,
     /// The texts of the receipts so far, per message id.
     known: BTreeMap<String, BTreeSet<String>>,
     taken_by_webhooks: usize,
@@ -166,6 +174,7 @@ impl Partners {
             all,
             inboxes,
             receipts,
+            early: Vec::new(),
             known: BTreeMap::new(),
             taken_by_webhooks: 0,
         })
@@ -193,14 +202,17 @@ impl Partners {
 
     async fn ends(&mut self, item: &Item, told: &mut Told) -> Result<(), Error> {
         let (ends, waits): (Vec<_>, Vec<_>) = item.expect.iter().partition(|expect| expect.outcome.is_final());
-        for _ in &ends {
+        for _ in 0..ends.iter().map(|expect| expect.items.len().max(1)).sum() {
             let (receipt, jws) = self.next_receipt(item).await?;
             self.known.entry(item.id.clone()).or_default().insert(jws.clone());
             let file = self.receipts_folder.join(format!("{}.jws", receipt.id));
             std::fs::write(&file, &jws)?;
+            let about = receipt.message.id.clone().unwrap_or_default();
             let mut end = End::of(receipt, Some(file));
-            if let (Outcome::Delivered, Some((party, _))) = (end.outcome, end.recipient.clone()) {
-                end.got = Some(self.got(&party, item).await?);
+            if let (Outcome::Delivered, Some((party, _))) = (end.outcome, end.recipient.clone())
+                && party != record::keeper().0
+            {
+                end.got = Some(self.got(&party, &about).await?);
             }
             told.ends.push(end);
         }
@@ -208,7 +220,7 @@ impl Partners {
             told.ends.extend(self.waiting(item, waits.len()).await?);
         }
         let place = |end: &End| item.expect.iter().position(|expect| expect.is_about(end));
-        told.ends.sort_by_key(|end| place(end).unwrap_or(usize::MAX));
+        told.ends.sort_by_key(|end| (place(end).unwrap_or(usize::MAX), end.item));
         for end in &told.ends {
             let expect = item.expect.iter().find(|expect| expect.is_about(end));
             let unexpected = || Some("nothing was expected for this recipient".to_owned());
@@ -244,16 +256,27 @@ impl Partners {
     }
 
     /// What a recipient took of this message, by its queue or by its webhook.
-    async fn got(&mut self, party: &PartyId, item: &Item) -> Result<Got, Error> {
+    async fn got(&mut self, party: &PartyId, id: &str) -> Result<Got, Error> {
         if let Some(inbox) = self.inboxes.get_mut(party) {
-            let received = inbox.next(WITHIN).await?;
-            return Ok(Got::from_queue(&received));
+            let is_it = |received: &Received| received.attribute("correlationid") == Some(id);
+            let came = self.early.iter().position(|(whose, received)| whose == party && is_it(received));
+            if let Some(place) = came {
+                return Ok(Got::from_queue(&self.early.swap_remove(place).1));
+            }
+            loop {
+                let received = inbox.next(WITHIN).await?;
+                if is_it(&received) {
+                    return Ok(Got::from_queue(&received));
+                }
+                self.early.push((party.clone(), received));
+            }
         }
         self.taken_by_webhooks += 1;
         let nothing = |_| Error::Nothing { on: format!("the webhook of {party}"), within: WITHIN };
         let all = self.webhooks.received_at_least(self.taken_by_webhooks);
         let all = tokio::time::timeout(WITHIN, all).await.map_err(nothing)?;
-        let ours = all.iter().rev().find(|event| event.attributes.get("correlationid") == Some(&item.id));
+        let ours =
+            all.iter().rev().find(|event| event.attributes.get("correlationid").is_some_and(|about| about == id));
         ours.map(Got::from_webhook).ok_or_else(|| Error::Nothing { on: party.to_string(), within: WITHIN })
     }
 
@@ -283,6 +306,8 @@ impl Partners {
             inbox.next(LEFT_OVER).await.is_ok().then(|| format!("{party} got a message too many"))
         });
         let mut surprises: Vec<_> = futures_util::future::join_all(queues).await.into_iter().flatten().collect();
+        surprises
+            .extend(self.early.iter().map(|(party, _)| format!("{party} got a message of which it has no receipt")));
         let webhooks = self.webhooks.received();
         if webhooks.len() != self.taken_by_webhooks || webhooks.iter().any(|event| event.offered > 1) {
             surprises.push("a webhook got a message too many".to_owned());
@@ -293,7 +318,8 @@ impl Partners {
 
 impl Expect {
     fn is_about(&self, end: &End) -> bool {
-        self.recipient.as_ref() == end.recipient.as_ref().map(|(party, _)| party)
+        let of_item = end.item.map_or(self.items.is_empty(), |item| self.items.contains(&item));
+        of_item && self.recipient.as_ref() == end.recipient.as_ref().map(|(party, _)| party)
     }
 
     fn surprise(&self, end: &End) -> Option<String> {
@@ -319,8 +345,10 @@ impl End {
     }
 
     pub fn of(receipt: Receipt, file: Option<PathBuf>) -> End {
+        let item = receipt.message.id.as_deref().and_then(|id| id.rsplit_once('#')?.1.parse().ok());
         End {
             recipient: receipt.recipient.map(|recipient| (recipient.party, recipient.role)),
+            item,
             outcome: receipt.outcome,
             reason: receipt.reason,
             until: None,
@@ -336,6 +364,7 @@ impl From<Waiting> for End {
     fn from(row: Waiting) -> End {
         End {
             recipient: row.recipient.zip(row.role),
+            item: None,
             outcome: row.outcome,
             reason: row.reason,
             until: row.again_at.filter(|_| row.outcome == Outcome::Held),

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
 /// What a partner was told when it was connected: how to get in, and what is its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Access {
@@ -149,6 +151,11 @@ fn is_xml(data: &[u8]) -> bool {
 
 impl Partner {
     pub async fn connect(access: Access) -> Result<Partner, Error> {
+        let on = access.user.clone();
+        answered(&on, Partner::try_connect(access)).await?
+    }
+
+    async fn try_connect(access: Access) -> Result<Partner, Error> {
         let name = ConnectionProperties::default().with_connection_name(access.user.as_str().into());
         let connection = Connection::connect(&access.url, name).await?;
         let channel = connection.create_channel().await?;
@@ -205,9 +212,15 @@ impl Inbox {
     /// The next message, however long it takes.
     pub async fn take(&mut self) -> Result<Received, Error> {
         let delivery = self.consumer.next().await.ok_or_else(|| Error::Closed(self.queue.clone()))??;
-        delivery.ack(BasicAckOptions::default()).await?;
+        answered(&self.queue, delivery.ack(BasicAckOptions::default())).await??;
         Ok(Received::from(delivery))
     }
+}
+
+/// A connection that is lost at the wrong moment answers never.
+async fn answered<T>(on: &str, answer: impl Future<Output = T>) -> Result<T, Error> {
+    let late = |_| Error::Nothing { on: on.to_owned(), within: ANSWER_WITHIN };
+    tokio::time::timeout(ANSWER_WITHIN, answer).await.map_err(late)
 }
 
 fn text(value: &AMQPValue) -> Option<String> {

@@ -91,9 +91,10 @@ impl Screen {
                 _ => Colour::Yellow,
             };
             let outcome = self.paint(colour, end.outcome.as_str());
+            let item = end.item.map_or(String::new(), |item| format!("#{item} "));
             match &end.recipient {
-                Some((party, role)) => drop(writeln!(out, "{:PARTY$}{party} as {role}: {outcome}", "")),
-                None => drop(writeln!(out, "{:PARTY$}{outcome}", "")),
+                Some((party, role)) => drop(writeln!(out, "{:PARTY$}{item}{party} as {role}: {outcome}", "")),
+                None => drop(writeln!(out, "{:PARTY$}{item}{outcome}", "")),
             }
         }
         let Some(first) = ends.first() else { return out };

@@ -13,8 +13,20 @@ use std::sync::Arc;
 const STRUCTURED: &str = "application/cloudevents";
 const PREFIXES: [&str; 3] = ["cloudEvents_", "cloudEvents:", "ce-"];
 
+/// How large a message may be. Only a list may be larger than others.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes<F> {
+    pub message: usize,
+    pub list: usize,
+    pub is_list: F,
+}
+
 /// Reads and proves; on failure the rejection says as much about the message as could be known.
-pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<Envelope, Box<Rejection>> {
+pub fn open(
+    raw: &RawMessage,
+    directory: &Directory,
+    sizes: Sizes<impl Fn(&str) -> bool>,
+) -> Result<Envelope, Box<Rejection>> {
     let body = raw.body.reveal_personal_data();
     let mut rejection = Rejection::of(raw);
     let user = raw.user_id.as_deref().and_then(|user| directory.by_user(user));
@@ -25,12 +37,12 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
     let content_type = raw.content_type.as_deref().unwrap_or_default();
     let is_structured = content_type.trim_start().to_ascii_lowercase().starts_with(STRUCTURED);
     let size = raw.oversize.map_or(body.len() as u64, |oversize| oversize.size);
-    if size > max_body as u64 {
+    if let Some(most) = sizes.exceeded(raw, size, is_structured) {
         // In binary mode it has a name outside its body.
         if let (false, Ok((context, _))) = (is_structured, binary(raw)) {
             rejection.know(&context, rejection.identity.digest);
         }
-        let hint = format!("{size} bytes; at most {max_body} are accepted");
+        let hint = format!("{size} bytes; at most {most} are accepted");
         return Err(rejection.because(Problem::new(Code::TooLarge, "body", hint)));
     }
     if raw.content_encoding.as_deref().is_some_and(|e| !e.is_empty() && !e.eq_ignore_ascii_case("utf-8")) {
@@ -50,6 +62,10 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
         }
     }
     rejection.know(&context, super::digest(&data));
+    if let Some(list) = &raw.part_of {
+        // What the sender knows is the list.
+        rejection.identity.message.digest.clone_from(list);
+    }
     let mut problems = attribute_problems(&context);
     let sender = match (user, owner) {
         (Some(user), owner) if owner.is_none_or(|owner| owner.id == user.id) => Some(user),
@@ -79,7 +95,25 @@ pub fn open(raw: &RawMessage, directory: &Directory, max_body: usize) -> Result<
         identity: rejection.identity(),
         attributes: attributes(context),
         data: Personal::new(data),
+        internal: raw.part_of.is_some(),
     })
+}
+
+impl<F: Fn(&str) -> bool> Sizes<F> {
+    /// The bound that a message breaks.
+    fn exceeded(&self, raw: &RawMessage, size: u64, is_structured: bool) -> Option<usize> {
+        let (message, list) = (self.message as u64, self.list as u64);
+        if size <= message || size > list.max(message) {
+            return (size > message).then_some(self.message);
+        }
+        // Only its name tells a list. What was too large to be carried at all is none, as lists are carried.
+        let context = match is_structured {
+            false => binary(raw).map(|(context, _)| context),
+            true => structured(raw.body.reveal_personal_data()).map(|(context, _)| context),
+        };
+        let is_list = context.is_ok_and(|context| context.get("type").is_some_and(|kind| (self.is_list)(kind)));
+        (!is_list || raw.oversize.is_some()).then_some(self.message)
+    }
 }
 
 type Context = BTreeMap<String, String>;

@@ -24,8 +24,13 @@ type Addresses = Vec<Option<Address>>;
 impl Gateway {
     /// Takes messages while there is room for them.
     pub(super) async fn take_in(self: Arc<Self>, mut inbound: mpsc::Receiver<Inbound>) {
+        let all = self.in_flight.available_permits();
         while let Some(message) = inbound.recv().await {
-            let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
+            // A large one takes the room of several, so that the memory for them all stays bounded.
+            let size = message.raw.body.reveal_personal_data().len();
+            let room = size.div_ceil(self.pipeline().limits.body).clamp(1, all);
+            let room = u32::try_from(room).unwrap_or(u32::MAX);
+            let Ok(permit) = self.in_flight.clone().acquire_many_owned(room).await else { return };
             let gateway = self.clone();
             self.tasks.spawn(gateway.one(message, permit));
         }
@@ -45,15 +50,21 @@ impl Gateway {
         // Taken before the ledger decides about the order, held until the deliveries are over.
         let line = match &considered {
             Considered::Planned(plan, _) => plan.order.map(|order| self.series.line(order.key)),
-            Considered::Rejected(_) => None,
+            Considered::Rejected(_) | Considered::List(_) => None,
         };
+        let is_list = matches!(considered, Considered::List(_));
         let (mut message, mut addresses) = match considered {
             Considered::Planned(plan, mark) => {
                 crate::telemetry::note_type(&plan.kind);
                 self.planned(&pipeline, *plan, mark, &raw, now)
             }
             Considered::Rejected(rejection) => (self.rejected(&pipeline, &rejection, &raw, now), vec![None]),
+            Considered::List(list) => {
+                crate::telemetry::note_type(list.kind());
+                (self.list(&pipeline, &list, &raw, now), vec![None])
+            }
         };
+        drop(pipeline);
         let span = crate::telemetry::stage_span("ledger");
         let recorded = async {
             loop {
@@ -71,12 +82,16 @@ impl Gateway {
             return;
         };
         acker.ack().await;
-        self.after(accepted, message, addresses, line).await;
+        if is_list && !message.conflict {
+            self.after_list(accepted, message, &raw).await;
+        } else {
+            self.after(accepted, message, addresses, line).await;
+        }
         drop(permit);
     }
 
     /// What follows once the message is safely recorded.
-    async fn after(
+    pub(super) async fn after(
         self: &Arc<Self>,
         accepted: Accepted,
         message: NewMessage,
@@ -89,7 +104,7 @@ impl Gateway {
                 let mut became = Vec::with_capacity(deliveries.len());
                 let mut sends = Vec::new();
                 for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
-                    became.extend(self.count(&head, &planned.state));
+                    became.extend(self.count(head.kind.as_deref(), &planned.state));
                     let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
                         continue;
                     };
@@ -126,17 +141,17 @@ impl Gateway {
         }
     }
 
-    fn count(&self, head: &Head, state: &State) -> Option<Became> {
+    pub(super) fn count(&self, kind: Option<&str>, state: &State) -> Option<Became> {
         match state {
             State::Ready(_) => None,
             State::Waiting { outcome, reason, .. } | State::Final { outcome, reason, .. } => {
-                self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), reason.code.as_str());
+                self.metrics.outcome(kind, outcome.as_str(), reason.code.as_str());
                 Some((*outcome, Some(reason.code)))
             }
         }
     }
 
-    fn planned(
+    pub(super) fn planned(
         &self,
         pipeline: &Pipeline,
         plan: Plan,
@@ -187,7 +202,13 @@ impl Gateway {
         (delivery, address)
     }
 
-    fn rejected(&self, pipeline: &Pipeline, rejection: &Rejection, raw: &RawMessage, now: Timestamp) -> NewMessage {
+    pub(super) fn rejected(
+        &self,
+        pipeline: &Pipeline,
+        rejection: &Rejection,
+        raw: &RawMessage,
+        now: Timestamp,
+    ) -> NewMessage {
         let identity = rejection.identity();
         let sender = rejection.sender.clone().unwrap_or_else(|| PartyId::new("unknown"));
         let mut message = self.message(pipeline, raw, now, sender, &identity, None);
@@ -196,7 +217,7 @@ impl Gateway {
         message
     }
 
-    fn conflicting(&self, message: &NewMessage, now: Timestamp) -> NewMessage {
+    pub(super) fn conflicting(&self, message: &NewMessage, now: Timestamp) -> NewMessage {
         let mut conflicting = NewMessage {
             conflict: true,
             order: None,
@@ -231,7 +252,7 @@ impl Gateway {
         }];
     }
 
-    fn message(
+    pub(super) fn message(
         &self,
         pipeline: &Pipeline,
         raw: &RawMessage,
@@ -262,7 +283,7 @@ impl Gateway {
     }
 }
 
-fn head(key: crate::ledger::MessageKey, message: &NewMessage) -> Head {
+pub(super) fn head(key: crate::ledger::MessageKey, message: &NewMessage) -> Head {
     Head {
         key,
         source: message.source.clone(),

@@ -1,4 +1,4 @@
-//! What must go out: each delivery until it is taken or parked, and whatever in the ledger is due.
+//! What must go out: each delivery until it is taken or parked, as it came in or decided anew.
 
 use super::series::Line;
 use super::{Became, Gateway};
@@ -11,7 +11,7 @@ use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
-use crate::policy::{self, Address};
+use crate::policy::Address;
 use crate::receipt::Decision;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -19,10 +19,8 @@ use std::time::Duration;
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// How long a claimed row stays ours; after a crash the start releases it at once.
-const LEASE: SignedDuration = SignedDuration::from_mins(5);
-const SWEEP: Duration = Duration::from_millis(500);
-const SWEEP_LIMIT: usize = 128;
+/// Rows of the ledger that are looked at together.
+pub(super) const AT_ONCE: usize = 128;
 
 /// One delivery on its way.
 pub(super) struct Job {
@@ -43,11 +41,12 @@ pub(super) struct Job {
 }
 
 /// A delivery that ends, and what its receipt must know of it.
-struct Ends<'a> {
-    delivery: DeliveryKey,
-    head: &'a Head,
-    recipient: &'a (PartyId, Role),
-    key: Uuid,
+#[derive(Clone, Copy)]
+pub(super) struct Ends<'a> {
+    pub delivery: DeliveryKey,
+    pub head: &'a Head,
+    pub recipient: &'a (PartyId, Role),
+    pub key: Uuid,
 }
 
 impl<'a> Ends<'a> {
@@ -200,7 +199,7 @@ impl Gateway {
         (Outcome::Retrying, Some(code))
     }
 
-    async fn park(&self, delivery: DeliveryKey, reason: Reason) -> Became {
+    pub(super) async fn park(&self, delivery: DeliveryKey, reason: Reason) -> Became {
         tracing::warn!(%delivery, code = %reason.code, "a delivery is parked: a person decides");
         self.metrics.outcome(None, Outcome::Parked.as_str(), reason.code.as_str());
         let _ = self.until_recorded(|| self.ledger.wait(delivery, Outcome::Parked, reason.clone(), None)).await;
@@ -213,8 +212,14 @@ impl Gateway {
         self.end(of, Outcome::Superseded, Reason::superseded(job.tried), decision).await
     }
 
-    /// It is over without having been delivered.
-    async fn end(self: &Arc<Self>, of: Ends<'_>, outcome: Outcome, reason: Reason, decision: Decision) -> Became {
+    /// It is over without having been sent.
+    pub(super) async fn end(
+        self: &Arc<Self>,
+        of: Ends<'_>,
+        outcome: Outcome,
+        reason: Reason,
+        decision: Decision,
+    ) -> Became {
         let Ends { delivery, head, recipient, key } = of;
         let code = reason.code;
         self.metrics.outcome(head.kind.as_deref(), outcome.as_str(), code.as_str());
@@ -232,7 +237,7 @@ impl Gateway {
 
     /// Deliveries that a newer message ended: their receipts.
     pub(super) async fn settle_superseded(self: &Arc<Self>) {
-        let Ok(owing) = self.ledger.unreceipted(SWEEP_LIMIT).await else { return };
+        let Ok(owing) = self.ledger.unreceipted(AT_ONCE).await else { return };
         for due in owing {
             let reason = Reason::superseded(due.tried);
             self.metrics.outcome(due.message.kind.as_deref(), due.outcome.as_str(), reason.code.as_str());
@@ -244,72 +249,7 @@ impl Gateway {
         }
     }
 
-    /// Takes up what is due in the ledger, until the gateway stops.
-    pub(super) async fn sweep(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(SWEEP);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut more = false;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.stopping.cancelled() => return,
-                () = std::future::ready(()), if more => {}
-                _ = interval.tick() => {}
-            }
-            let now = Timestamp::now();
-            for receipt in self.ledger.receipts_due(now, SWEEP_LIMIT, LEASE).await.unwrap_or_default() {
-                self.send_receipt(receipt).await;
-            }
-            self.settle_superseded().await;
-            // Room first, claims after: what is claimed is worked on at once.
-            let room = self.in_flight.available_permits().min(SWEEP_LIMIT);
-            let claimed = match room {
-                0 => Vec::new(),
-                room => self.ledger.claim_due(now, room, LEASE).await.unwrap_or_default(),
-            };
-            // After a long outage there is a lot; it need not wait for the next tick.
-            more = claimed.len() == SWEEP_LIMIT;
-            for due in claimed {
-                let Ok(permit) = self.in_flight.clone().acquire_owned().await else { return };
-                let gateway = self.clone();
-                let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
-                self.tasks.spawn(
-                    async move {
-                        super::note_outcome(gateway.take_up(due).await.as_slice());
-                        drop(permit);
-                    }
-                    .instrument(span),
-                );
-            }
-        }
-    }
-
-    /// One delivery out of the ledger: sent again, or decided anew where its facts may have changed.
-    async fn take_up(self: Arc<Self>, due: Due) -> Option<Became> {
-        let line = due.message.order.map(|order| self.series.line(order.key));
-        let recipient = due.recipient.clone()?;
-        match (due.outgoing.clone(), due.raw.as_ref()) {
-            (Some(outgoing), None) => {
-                let address = policy::address(&self.pipeline().directory, &recipient.0, &recipient.1);
-                let decision = due.decision.clone();
-                let job = self.job(&due, recipient, outgoing, decision);
-                Some(self.deliver(job, address, line.as_deref()).await)
-            }
-            (_, Some(raw)) => {
-                let Some(raw) = crate::envelope::RawMessage::from_stored(raw) else {
-                    let reason = Reason::new(Code::MappingFailed, "the stored message cannot be read back");
-                    return Some(self.park(due.delivery, reason).await);
-                };
-                self.decide_anew(due, recipient, &raw, line.as_deref()).await
-            }
-            (None, None) => {
-                let reason = Reason::new(Code::MappingFailed, "there is nothing to send and nothing to decide on");
-                Some(self.park(due.delivery, reason).await)
-            }
-        }
-    }
-
-    async fn decide_anew(
+    pub(super) async fn decide_anew(
         self: &Arc<Self>,
         mut due: Due,
         recipient: (PartyId, Role),
@@ -320,6 +260,9 @@ impl Gateway {
         let pipeline = self.pipeline();
         let (plan, mark) = match self.consider(&pipeline, raw, now, true).await {
             super::Considered::Planned(plan, mark) => (plan, mark),
+            super::Considered::List(_) => {
+                return Some(self.split(Ends::of(&due, &recipient), raw).await);
+            }
             super::Considered::Rejected(rejection) => {
                 let reason = crate::explain::rejection_reason(&rejection);
                 return Some(self.park(due.delivery, reason).await);
@@ -373,7 +316,7 @@ impl Gateway {
         Some(self.end(Ends::of(&due, &recipient), Outcome::Refused, reason, decision).await)
     }
 
-    fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
+    pub(super) fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
         Job {
             delivery: due.delivery,
             head: Arc::new(due.message.clone()),

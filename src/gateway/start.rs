@@ -20,7 +20,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -94,18 +94,26 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
+        resumed: Arc::new(Semaphore::new(config.limits.in_flight.get().div_ceil(2))),
+        due: Notify::new(),
+        lists: Semaphore::new(1),
         receipts_in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
         series: Series::default(),
         stopping: stop.clone(),
         tasks: TaskTracker::new(),
     });
     let (sender, inbound) = mpsc::channel(INBOUND);
+<<<<<<< HEAD
     let options = intake::Options {
         broker,
         prefetch: config.broker.prefetch,
         max_body: config.limits.max_body.0,
         rate: config.limits.partner_rate,
     };
+=======
+    let max_body = config.limits.max_body.0.max(config.limits.max_list_body.0);
+    let options = intake::Options { broker, prefetch: config.broker.prefetch, max_body };
+>>>>>>> main
     let mut intake = Intake::start(options.clone(), gateway.pipeline().directory.clone(), &sender);
     let progress = Arc::new(RwLock::new(intake.progress()));
     let state = {

@@ -21,6 +21,7 @@ pub(super) fn raw(properties: &BasicProperties, body: Vec<u8>, party: PartyId, m
         user_id: text(properties.user_id()),
         queue_of: Some(party),
         oversize,
+        part_of: None,
     }
 }
 

@@ -70,11 +70,15 @@ impl Accept {
     }
 }
 
-/// Half a SHA-256 is enough to tell messages apart, and keeps the index small.
 fn identity(message: &NewMessage) -> [u8; 16] {
     let digest = if message.conflict { message.digest.as_slice() } else { &[] };
-    let mut whole = Vec::with_capacity(96 + message.source.len() + message.id.len());
-    for part in [message.source.as_bytes(), message.id.as_bytes(), digest] {
+    identity_of(&message.source, &message.id, digest)
+}
+
+/// Half a SHA-256 is enough to tell messages apart, and keeps the index small.
+pub(super) fn identity_of(source: &str, id: &str, digest: &[u8]) -> [u8; 16] {
+    let mut whole = Vec::with_capacity(96 + source.len() + id.len());
+    for part in [source.as_bytes(), id.as_bytes(), digest] {
         whole.extend_from_slice(&(part.len() as u64).to_be_bytes());
         whole.extend_from_slice(part);
     }

@@ -1,6 +1,6 @@
 //! What the ledger says: deliveries to take up, receipts to send, and what an operator sees. Changes nothing.
 
-use super::rows::{Statement, put_one};
+use super::rows::{Statement, put_blob, put_one};
 use super::stored::{Columns, Result, bounded, timestamp};
 use super::{DeliveryKey, Due, DueReceipt, Head, MessageKey, Outgoing, Row, Waiting};
 use crate::outcome::Outcome;
@@ -25,11 +25,16 @@ macro_rules! due_where {
         )
     };
 }
+macro_rules! receipts {
+    ($from:literal) => {
+        concat!("SELECT d.key, r.id, r.jws, m.sender, m.traceparent, d.receipt_attempts", $from)
+    };
+}
 macro_rules! receipts_where {
     ($condition:literal) => {
         concat!(
-            "SELECT d.key, r.id, r.jws, m.sender, m.traceparent, d.receipt_attempts",
-            " FROM receipt AS r JOIN delivery AS d ON d.key = r.delivery JOIN message AS m ON m.key = d.message WHERE ",
+            receipts!(" FROM receipt AS r JOIN delivery AS d ON d.key = r.delivery"),
+            " JOIN message AS m ON m.key = d.message WHERE ",
             $condition
         )
     };
@@ -50,6 +55,14 @@ static DUE: Statement = Statement { head: due_where!("d.key IN"), columns: 1, ta
 const OWING: &str = due_where!("d.finished_at IS NOT NULL AND d.receipted = 0 ORDER BY d.finished_at, d.key LIMIT $1");
 static RECEIPTS: Statement = Statement { head: receipts_where!("d.key IN"), columns: 1, tail: "" };
 const RECEIPTS_BETWEEN: &str = receipts_where!("r.delivery BETWEEN $1 AND $2 ORDER BY r.delivery");
+static RECEIPTS_OF: Statement = Statement {
+    head: receipts!(
+        " FROM message AS m JOIN delivery AS d ON d.key BETWEEN m.first_delivery AND m.last_delivery \
+        JOIN receipt AS r ON r.delivery = d.key WHERE m.identity IN"
+    ),
+    columns: 1,
+    tail: "",
+};
 const ROW: &str = rows_where!("d.key = $1");
 const ROWS: &str = rows_where!("d.outcome IN ($1, $2, $3, $4, $5, $6, $7, $8, $9) ORDER BY d.key DESC LIMIT $10");
 /// Says what the caller knows, so that the index of what is not final is enough.
@@ -85,6 +98,14 @@ pub(super) async fn receipts_between(
     last: i64,
 ) -> Result<Vec<DueReceipt>> {
     let rows = sqlx::query(RECEIPTS_BETWEEN).bind(first).bind(last).fetch_all(connection).await?;
+    rows.iter().map(read_receipt).collect()
+}
+
+pub(super) async fn receipts_of(
+    connection: &mut SqliteConnection,
+    identities: Vec<[u8; 16]>,
+) -> Result<Vec<DueReceipt>> {
+    let rows = RECEIPTS_OF.with(identities, put_blob).fetch(connection).await?;
     rows.iter().map(read_receipt).collect()
 }
 

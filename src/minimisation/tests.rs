@@ -114,7 +114,8 @@ fn contents(pipeline: &Pipeline, sources: &Sources) -> Vec<(Arc<MessageType>, Va
     let facts: Value = serde_json::from_slice(&std::fs::read(facts).unwrap()).unwrap();
     let content = |kind: &Arc<MessageType>| {
         if kind.answer.is_some() {
-            return json!({"kenmerk": "K-1", "gegevens": facts["gegevens"]});
+            let known = json!({"bekend": true, "mate": "lopend_kader", "organisatie": "Exodus"});
+            return json!({"kenmerk": "K-1", "bekendheid": known, "gegevens": facts["gegevens"]});
         }
         let folder = kind.kind.strip_prefix(TYPE_PREFIX).unwrap();
         let file = ["xml", "json"].map(|ending| format!("{folder}/cases/volledig.{ending}"));
@@ -127,9 +128,9 @@ fn contents(pipeline: &Pipeline, sources: &Sources) -> Vec<(Arc<MessageType>, Va
         let valid = pipeline.validate(pipeline.open(&raw).unwrap(), now).unwrap();
         valid.content.reveal_personal_data().clone()
     };
-    // A record goes to nobody.
-    let types = pipeline.catalogue.types().filter(|kind| kind.record.is_none());
-    types.map(|kind| (kind.clone(), content(kind))).collect()
+    // A list is split, a record is kept: neither goes to anybody.
+    let sent_on = pipeline.catalogue.types().filter(|kind| kind.split.is_none() && kind.record.is_none());
+    sent_on.map(|kind| (kind.clone(), content(kind))).collect()
 }
 
 #[test]

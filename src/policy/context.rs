@@ -105,8 +105,7 @@ impl Dossier {
     pub fn at(now: Timestamp, facts: &Facts, recipient: &PartyId, message: Message<'_>, doel: &str) -> Dossier {
         let mut dossier = Dossier { bekend: facts.bekend, ..Dossier::default() };
         if let Some(kader) = &facts.justitieel_kader {
-            let in_force = kader.eindigt_op.is_none_or(|end| end >= dutch_day(now));
-            dossier.kader_aanwezig = kader.aanwezig && in_force;
+            dossier.kader_aanwezig = kader.is_in_force(dutch_day(now));
             dossier.kader_soort = kader.soort.filter(|_| dossier.kader_aanwezig);
             dossier.kader_dient_doel = matches!(
                 (dossier.kader_soort, doel),
@@ -267,3 +266,6 @@ pub(super) fn uid(kind: &str, name: &str) -> EntityUid {
     let kind = EntityTypeName::from_str(kind).expect("a constant, well-formed type name");
     EntityUid::from_type_name_and_id(kind, EntityId::new(name))
 }
+
+#[cfg(test)]
+mod tests;

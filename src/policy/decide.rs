@@ -11,7 +11,7 @@ use crate::category::{Category, CategorySet};
 use crate::code::Code;
 use crate::codetable::Lookup;
 use crate::directory::Directory;
-use crate::facts::{Facts, dutch_day};
+use crate::facts::{Facts, Known, dutch_day};
 use crate::outcome::Reason;
 use crate::party::{PartyId, Role};
 use crate::receipt::{self, Shared, Withheld};
@@ -27,6 +27,8 @@ pub struct Decided {
     pub(crate) valid: Valid,
     pub(crate) decisions: Vec<Decision>,
     pub(crate) now: Timestamp,
+    /// How far the person is known, where that was asked.
+    pub(crate) known: Option<Known>,
 }
 
 #[derive(Debug)]
@@ -58,11 +60,18 @@ pub enum Verdict {
 }
 
 impl Decided {
-    /// The categories that case data may be asked for: what at least one recipient may have.
+    /// The categories that case data may be asked for: what at least one recipient may have. Of somebody whom nobody
+    /// knows there is none.
     pub fn wanted(&self) -> CategorySet {
-        if self.valid.kind.answer.is_none() {
+        let is_known = self.known.as_ref().is_some_and(|known| known.bekend);
+        if self.valid.kind.answer.is_none() || !is_known {
             return CategorySet::EMPTY;
         }
+        self.granted()
+    }
+
+    /// What at least one recipient may have.
+    pub fn granted(&self) -> CategorySet {
         self.decisions.iter().fold(CategorySet::EMPTY, |all, decision| match &decision.verdict {
             Verdict::Granted(grant, _) => all.union(grant.categories()),
             _ => all,
@@ -92,7 +101,8 @@ pub fn decide(
         Some(routed) => asker.routed(routed).into_iter().collect(),
         None => recipients::find(&valid, directory).into_iter().filter_map(|r| asker.decision(r)).collect(),
     };
-    Decided { valid, decisions, now }
+    let known = facts.map(|facts| Known::on(facts, dutch_day(now)));
+    Decided { valid, decisions, now, known }
 }
 
 /// Does a decision about this message need what IRIS knows of the person?

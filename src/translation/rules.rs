@@ -100,6 +100,15 @@ impl Rules {
         })
     }
 
+    /// The places that these rules fill.
+    pub fn targets(&self) -> impl Iterator<Item = &[String]> + Clone {
+        self.0.iter().map(|rule| rule.to.as_slice())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Builds the target document. `used` collects the categories whose values went into it.
     pub fn apply(&self, input: &Value, today: Date, used: &mut CategorySet) -> Result<Value, Vec<Problem>> {
         let (built, problems) = self.build(input, today, used);
@@ -109,10 +118,22 @@ impl Rules {
     /// The target document as far as it can be built, and what stands in the way of the rest.
     pub fn build(&self, input: &Value, today: Date, used: &mut CategorySet) -> (Value, Vec<Problem>) {
         let mut out = Map::new();
+        let problems = self.fill(&mut out, input, today, used);
+        (Value::Object(out), problems)
+    }
+
+    /// Puts what these rules say into a document that there is already.
+    pub fn fill(
+        &self,
+        out: &mut Map<String, Value>,
+        input: &Value,
+        today: Date,
+        used: &mut CategorySet,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         for rule in &self.0 {
             match rule.value(input, today, used) {
-                Ok(Some(value)) => put(&mut out, &rule.to, value),
+                Ok(Some(value)) => put(out, &rule.to, value),
                 Ok(None) if rule.required => {
                     problems.push(Problem::new(Code::MissingField, rule.place(), Code::MissingField.hint()));
                 }
@@ -120,7 +141,7 @@ impl Rules {
                 Err(mut wrong) => problems.append(&mut wrong),
             }
         }
-        (Value::Object(out), problems)
+        problems
     }
 
     /// Where the value at a place in the target document came from; `None` where no rule says so.

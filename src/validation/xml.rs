@@ -174,6 +174,11 @@ impl<'x, 's> Parser<'x, 's> {
             }
             return Ok(());
         }
+        // What the form says nothing about here is judged elsewhere, as an item of a list is.
+        if let (None, Some(known)) = (frame.shape, parent.children.get_mut(&frame.name)) {
+            gather(known, value);
+            return Ok(());
+        }
         if parent.children.contains_key(&frame.name) {
             let place = self.place(&frame.name, frame.shape);
             return Err(Problem::new(Code::ExtraField, place, "this element may occur once"));
@@ -219,6 +224,7 @@ impl<'x, 's> Parser<'x, 's> {
     }
 }
 
+<<<<<<< HEAD
 /// A tag that lacks its `>` has a value in its name: what no schema knows is shown only if it looks like a name.
 fn shown<'n>(name: &'n str, shape: Option<&Shape>) -> &'n str {
     if shape.is_some() { name } else { safe_name(name) }
@@ -228,6 +234,13 @@ fn shown<'n>(name: &'n str, shape: Option<&Shape>) -> &'n str {
 fn is_name(name: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(inside)
+=======
+fn gather(known: &mut Value, value: Value) {
+    match known {
+        Value::Array(values) => values.push(value),
+        one => *one = Value::Array(vec![one.take(), value]),
+    }
+>>>>>>> main
 }
 
 /// The characters that XML 1.0 has.

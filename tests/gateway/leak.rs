@@ -4,7 +4,7 @@
 mod planted;
 
 use crate::marked::{Marker, found};
-use crate::messages::{Person, event, numbered, release, trace_id};
+use crate::messages::{LIST, Person, event, numbered, release, trace_id};
 use crate::scene::{Scene, run};
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -73,6 +73,10 @@ async fn good(scene: &Scene, planted: &mut Planted) {
     planted.known(scene, &request);
     scene.send("gemeente:0606", &request).await;
     arrived(scene, planted, &request, &["gemeente:0606"]).await;
+    let list = planted.list(11);
+    planted.known(scene, &list);
+    scene.send("dji", &list).await;
+    arrived(scene, planted, &Event { id: format!("{}#1", list.id), ..list }, &["dji"]).await;
     for record in planted.records(&request) {
         scene.send("reclassering", &record).await;
         scene.receipt("reclassering", &record.id, "ketenpoort").await;
@@ -152,6 +156,9 @@ async fn refused(scene: &Scene, planted: &mut Planted) {
     }
     for (from, event) in &sent {
         scene.receipts(from, &event.id, 1).await;
+        if event.kind == LIST {
+            scene.receipts(from, &format!("{}#1", event.id), 1).await;
+        }
     }
     assert!(sent.len() > 150, "{}", sent.len());
     // Of what is spoilt and still good, every delivery: this comes after all of them.

@@ -7,6 +7,7 @@ mod bad_input;
 mod flows;
 mod held;
 mod leak;
+mod lists;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub const RELEASE: &str = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
 pub const LEAVE: &str = "nl.ketenpoort.detentie.verlof-aangekondigd.v1";
 pub const REQUEST: &str = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
+pub const LIST: &str = "nl.ketenpoort.detentie.inkomstenlijst-aangeboden.v1";
 pub const CONSENT: &str = "nl.ketenpoort.toestemming.vastgelegd.v1";
 pub const WITHDRAWAL: &str = "nl.ketenpoort.toestemming.ingetrokken.v1";
 pub const ASSESSMENT: &str = "nl.ketenpoort.beoordeling.vastgelegd.v1";
@@ -53,6 +54,25 @@ impl Person {
             "persoon": { "bsn": self.bsn, "geslachtsnaam": "Haverkamp", "geboortedatum": "1987-04-12" }
         })
     }
+}
+
+/// Who came into detention, by SKN and date of birth.
+pub fn intake_list(kenmerk: &str, persons: impl IntoIterator<Item = (String, &'static str)>) -> Vec<u8> {
+    let item = |(index, (skn, born)): (usize, (String, &str))| {
+        format!(
+            "<Inkomst><Volgnummer>{}</Volgnummer><Skn>{skn}</Skn><Geslachtsnaam>Haverkamp</Geslachtsnaam>\
+             <Voorvoegsel>van</Voorvoegsel><Voornamen>Lotte</Voornamen><Geboortedatum>{born}</Geboortedatum>\
+             <InrichtingCode>KAD</InrichtingCode><DatumBinnenkomst>20261123</DatumBinnenkomst>\
+             <Titel><Parketnummer>10-118204-25</Parketnummer><Kwalificatie>diefstal</Kwalificatie></Titel></Inkomst>",
+            index + 1
+        )
+    };
+    let items: String = persons.into_iter().enumerate().map(item).collect();
+    format!(
+        "<Inkomstenlijst xmlns=\"urn:nl:ketenpoort:dji:detentie:1\"><Kenmerk>{kenmerk}</Kenmerk>\
+         <OpgesteldOp>20261124</OpgesteldOp><Taak>ADVIES</Taak><Doel>DR_PLAN_OPSTELLEN</Doel>{items}</Inkomstenlijst>"
+    )
+    .into_bytes()
 }
 
 /// In force for as long as any test runs.

@@ -55,11 +55,17 @@ pub struct Scene {
 impl Scene {
     /// `config` goes over what a world has. Afterwards its home is left for whoever looks into a failure.
     pub async fn start(name: &str, config: &str) -> Scene {
+        Scene::start_with(name, &format!("telemetry.log_filter = \"trace\"\n{config}")).await
+    }
+
+    /// As it runs for an operator: for what is about many messages, or about what they cost.
+    pub async fn quiet(name: &str) -> Scene {
+        Scene::start_with(name, "telemetry.sample_ratio = 0.0\n").await
+    }
+
+    async fn start_with(name: &str, config: &str) -> Scene {
         let recheck = if config.contains("recheck") { "" } else { "delivery.recheck = \"500ms\"\n" };
-        let config = format!(
-            "delivery.first_delay = \"200ms\"\ndelivery.max_delay = \"1s\"\n{recheck}\
-             telemetry.log_filter = \"trace\"\n{config}"
-        );
+        let config = format!("delivery.first_delay = \"200ms\"\ndelivery.max_delay = \"1s\"\n{recheck}{config}");
         let partners = root().join("tests/gateway");
         let options = Options { partners, config, ..Options::new(root(), home(name), BINARY) };
         let world = World::start(&options).await.unwrap();
@@ -153,10 +159,37 @@ impl Scene {
                 if proofs.len() >= count {
                     return proofs;
                 }
-                mailbox.more_than(seen).await;
+                mailbox.more_than(seen + (count - proofs.len() - 1)).await;
             }
         };
         self.in_time(&format!("{count} receipts for {from}"), came).await
+    }
+
+    /// The receipts about the items of a list, once there are so many; whatever is more is there too.
+    pub async fn receipts_of_items(&self, from: &str, list: &str, count: usize) -> Vec<Arc<Proof>> {
+        let of_item = |id: &str| id.strip_prefix(list).is_some_and(|rest| rest.starts_with('#'));
+        self.receipts_where(from, count, |receipt| receipt.message.id.as_deref().is_some_and(of_item)).await
+    }
+
+    /// What a recipient got of the items of a list, once there is so much of it; whatever is more is there too.
+    pub async fn arrivals_of_items(&self, party: &str, list: &str, count: usize) -> Vec<Arc<Arrival>> {
+        let mailbox = &self.mail[&PartyId::new(party)];
+        let of_item = |arrival: &Arc<Arrival>| {
+            let about = arrival.attributes.get("correlationid");
+            about.and_then(|id| id.strip_prefix(list)).is_some_and(|rest| rest.starts_with('#'))
+        };
+        let came = async {
+            loop {
+                let all = mailbox.all();
+                let seen = all.len();
+                let ours: Vec<_> = all.into_iter().filter(of_item).collect();
+                if ours.len() >= count {
+                    return ours;
+                }
+                mailbox.more_than(seen + (count - ours.len() - 1)).await;
+            }
+        };
+        self.in_time(&format!("{count} answers about {list}"), came).await
     }
 
     /// The one receipt about one message and one recipient.
@@ -188,8 +221,13 @@ impl Scene {
 
     /// Of one message, as `parked list` shows them.
     pub async fn parked(&self, id: &str) -> Vec<Value> {
-        let rows: Vec<Value> = serde_json::from_str(&self.command(&["parked", "list", "--json"]).await).unwrap();
-        rows.into_iter().filter(|row| row["id"] == id).collect()
+        self.waiting(100).await.into_iter().filter(|row| row["id"] == id).collect()
+    }
+
+    /// Whatever waits, as `parked list` shows it, also where no gateway runs.
+    pub async fn waiting(&self, limit: usize) -> Vec<Value> {
+        let list = self.command(&["parked", "list", "--json", "--limit", &limit.to_string()]).await;
+        serde_json::from_str(&list).unwrap()
     }
 
     /// What a command says, on the gateway's own configuration; it must end well.

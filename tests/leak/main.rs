@@ -27,6 +27,8 @@ const LEAVE: &str = "detentie.verlof-aangekondigd.v1";
 const REQUEST: &str = "re-integratie.informatie-gevraagd.v1";
 const BIJ: &str = "detentie.bij-melding.v1";
 const MEETING: &str = "dr-plan.mdo-uitgenodigd.v1";
+const LIST: &str = "detentie.inkomstenlijst-aangeboden.v1";
+const ITEM: &str = "detentie.inkomst-aangeboden.v1";
 
 struct Bench {
     sources: Sources,
@@ -92,6 +94,24 @@ impl Bench {
         fill(&self.schema(&format!("dji/{MEETING}")), 9, &given)
     }
 
+    /// A list with one item in it.
+    fn list(&self) -> Marked {
+        let given = [
+            ("/Lijst/OpgesteldOp", "20261124"),
+            ("/Lijst/Taak", "ADVIES"),
+            ("/Lijst/Doel", "DR_PLAN_OPSTELLEN"),
+            ("/Inkomst/Volgnummer", "1"),
+            ("/Inkomst/InrichtingCode", "VGT"),
+            ("/Inkomst/Titel/Parketnummer", "10-204518-22"),
+        ];
+        let mut marked = fill(&self.schema(&format!("dji/{ITEM}")), 10, &given);
+        let item = marked.document["Inkomst"].take();
+        marked.document = marked.document["Lijst"].take();
+        marked.document["Inkomst"] = item;
+        marked.markers.retain(|marker| marker.place.starts_with("/Inkomst"));
+        marked
+    }
+
     fn xml_message(&self, name: &str, document: &Value) -> RawMessage {
         let kind = self.pipeline.catalogue.get(&format!("nl.ketenpoort.{name}")).unwrap();
         // Whoever sends XML here is called as the role in which it does.
@@ -113,11 +133,17 @@ impl Bench {
         let mut explained =
             tracing::subscriber::with_default(logs.finish(), || explain(&self.pipeline, raw, facts, now));
         let mut said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        let payloads: Vec<_> = explained.deliveries.iter_mut().map(|delivery| delivery.payload.take()).collect();
+        let of_items =
+            explained.items.iter_mut().flat_map(|items| &mut items.shown).flat_map(|item| &mut item.deliveries);
+        let deliveries: Vec<_> = explained.deliveries.iter_mut().chain(of_items).collect();
+        let payloads: Vec<_> = deliveries.into_iter().map(|delivery| delivery.payload.take()).collect();
         said += &serde_json::to_string(&explained).unwrap();
         said += &explained.for_a_person();
         said += &format!("{raw:?} {facts:?} {explained:?}");
-        explained.deliveries.iter_mut().zip(payloads).for_each(|(delivery, payload)| delivery.payload = payload);
+        let of_items =
+            explained.items.iter_mut().flat_map(|items| &mut items.shown).flat_map(|item| &mut item.deliveries);
+        let deliveries = explained.deliveries.iter_mut().chain(of_items);
+        deliveries.zip(payloads).for_each(|(delivery, payload)| delivery.payload = payload);
         (explained, said)
     }
 }
@@ -267,6 +293,23 @@ fn an_answer_holds_only_the_permitted_categories_of_what_iris_knows() {
     assert_eq!(categories, ["justitieel_kader", "risico_veiligheid"], "{payload}");
 }
 
+#[test]
+fn an_answer_about_an_item_of_a_list_holds_nothing_of_the_item_and_nothing_else_is_told() {
+    let bench = Bench::new();
+    let (asked, known) = (bench.list(), bench.schema("iris/gegevens"));
+    assert!(asked.markers.len() > 7);
+    let known = fill(&known, 11, &[("/adres/gemeentecode", "0363")]);
+    let raw = bench.xml_message(LIST, &asked.document);
+    let (explained, said) = bench.walk(&raw, Some(&facts(known.document)));
+    let all: Vec<_> = asked.markers.into_iter().chain(known.markers).collect();
+    assert_eq!(places(found(&all, &said)), [""; 0]);
+    let item = &explained.items.as_ref().unwrap_or_else(|| panic!("{said}")).shown[0];
+    let payload = item.deliveries[0].payload.as_ref().unwrap_or_else(|| panic!("{said}")).to_string();
+    let forwarded = found(&all, &payload);
+    assert_eq!(forwarded.len(), 3, "{payload}");
+    assert!(forwarded.iter().all(|marker| marker.category.as_deref() == Some("justitieel_kader")), "{payload}");
+}
+
 /// Every field spoilt in turn: whatever is said about it, its value is not.
 #[test]
 fn a_rejection_quotes_no_value_of_any_field() {
@@ -277,6 +320,7 @@ fn a_rejection_quotes_no_value_of_any_field() {
         (LEAVE, bench.leave()),
         (BIJ, bench.bij()),
         (MEETING, bench.meeting()),
+        (LIST, bench.list()),
         (REQUEST, bench.request()),
     ];
     for (name, marked) in all {

@@ -7,6 +7,12 @@ const SOURCE: &str = "urn:nld:oin:00000099000900000001:systeem:tulp";
 const TYPE: &str = "nl.ketenpoort.detentie.verlof-aangekondigd.v1";
 const LIMIT: usize = 1024 * 1024;
 
+const LIST: &str = "nl.ketenpoort.detentie.inkomstenlijst-aangeboden.v1";
+
+fn up_to(message: usize) -> Sizes<impl Fn(&str) -> bool> {
+    Sizes { message, list: 3 * LIMIT, is_list: |kind: &str| kind == LIST }
+}
+
 fn directory() -> Directory {
     let partners = r#"
         [[role]]
@@ -54,7 +60,7 @@ fn event(data: &str) -> String {
 }
 
 fn problems(raw: &RawMessage) -> Vec<String> {
-    match open(raw, &directory(), LIMIT) {
+    match open(raw, &directory(), up_to(LIMIT)) {
         Ok(_) => Vec::new(),
         Err(rejection) => rejection.problems.iter().map(|p| format!("{} {}", p.code, p.place)).collect(),
     }
@@ -77,12 +83,12 @@ fn one_message_in_every_mode_is_one_message() {
         structured_event(&event(r#""data_base64":"PFZlcmxvZi8+""#)),
     ];
     for raw in ways {
-        let envelope = open(&raw, &directory(), LIMIT).unwrap();
+        let envelope = open(&raw, &directory(), up_to(LIMIT)).unwrap();
         assert_eq!(envelope.sender().as_str(), "dji");
         assert_eq!((envelope.kind(), envelope.id(), envelope.attributes.sequence), (TYPE, "m-1", Some(7)));
         assert_eq!(envelope.identity().source, SOURCE);
         assert_eq!(envelope.data.reveal_personal_data(), b"<Verlof/>");
-        assert_eq!(envelope.identity(), open(&good(), &directory(), LIMIT).unwrap().identity());
+        assert_eq!(envelope.identity(), open(&good(), &directory(), up_to(LIMIT)).unwrap().identity());
     }
 }
 
@@ -90,7 +96,7 @@ fn one_message_in_every_mode_is_one_message() {
 fn data_in_an_event_stays_as_it_was_written() {
     for data in [r#""<Verlof/>""#, r#"{"b": 1, "a": 2}"#, "null"] {
         let raw = structured_event(&event(&format!(r#""data":{data}"#)));
-        let envelope = open(&raw, &directory(), LIMIT).unwrap();
+        let envelope = open(&raw, &directory(), up_to(LIMIT)).unwrap();
         assert_eq!(envelope.data.reveal_personal_data(), data.as_bytes());
     }
 }
@@ -164,7 +170,7 @@ fn nobody_can_speak_or_use_up_an_id_in_anothers_name() {
         (None, None, "KP-1004 user-id", None),
     ];
     for (user, queue, expected, receipt_to) in table {
-        let rejection = *open(&by(user, queue), &directory(), LIMIT).unwrap_err();
+        let rejection = *open(&by(user, queue), &directory(), up_to(LIMIT)).unwrap_err();
         let found: Vec<_> = rejection.problems.iter().map(|p| format!("{} {}", p.code, p.place)).collect();
         assert_eq!(found, [expected], "{user:?} {queue:?}");
         assert_eq!(rejection.sender.as_ref().map(PartyId::as_str), receipt_to);
@@ -185,7 +191,7 @@ fn too_large_is_told_without_reading_it() {
         RawMessage { body: Personal::default(), oversize: Some(Oversize::of(&body)), ..good() }
     };
     assert_eq!(problems(&not_carried(b'a')), ["KP-1008 body"]);
-    let identity = |of| open(&not_carried(of), &directory(), LIMIT).unwrap_err().identity();
+    let identity = |of| open(&not_carried(of), &directory(), up_to(LIMIT)).unwrap_err().identity();
     let (one, other) = (identity(b'a'), identity(b'b'));
     assert_ne!((one.id, one.digest), (other.id, other.digest), "two messages that were not carried are two messages");
     assert_eq!(one.message.id.as_deref(), Some("m-1"), "the receipt says what it was called");
@@ -201,8 +207,48 @@ fn many_attributes_cost_little_and_say_little() {
     }
     let raw = structured_event(&event(&format!(r#"{many}"data":1"#)));
     let started = Instant::now();
-    let rejection = open(&raw, &directory(), 2 * LIMIT).unwrap_err();
+    let rejection = open(&raw, &directory(), up_to(2 * LIMIT)).unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(rejection.problems.len(), 100);
     assert!(rejection.problems[99].hint.ends_with("; and 59900 more problems"), "{}", rejection.problems[99].hint);
+}
+
+#[test]
+fn only_a_list_may_be_larger_than_other_messages() {
+    let of_size = |kind: &str, size: usize| {
+        let mut raw = RawMessage { body: Personal::new(vec![b'x'; size]), ..good() };
+        raw.headers.insert("cloudEvents_type".to_owned(), kind.to_owned());
+        raw
+    };
+    let in_json = |kind: &str, size: usize| {
+        let data = format!(r#""data":"{}""#, "x".repeat(size));
+        structured_event(&event(&data).replace(TYPE, kind))
+    };
+    for (kind, size, expected) in [
+        (TYPE, LIMIT, &[][..]),
+        (TYPE, LIMIT + 1, &["KP-1008 body"]),
+        (LIST, LIMIT + 1, &[]),
+        (LIST, 3 * LIMIT - 1000, &[]),
+        (LIST, 3 * LIMIT + 1, &["KP-1008 body"]),
+    ] {
+        assert_eq!(problems(&of_size(kind, size)), expected, "{kind} of {size} bytes");
+        if size != LIMIT {
+            assert_eq!(problems(&in_json(kind, size)), expected, "{kind} of {size} bytes, as JSON");
+        }
+    }
+    let not_carried = RawMessage { oversize: Some(Oversize::of(&vec![0; 2 * LIMIT])), ..of_size(LIST, 0) };
+    assert_eq!(problems(&not_carried), ["KP-1008 body"]);
+}
+
+#[test]
+fn an_item_of_a_list_is_the_gateways_own_and_is_called_after_the_list() {
+    assert!(!open(&good(), &directory(), up_to(LIMIT)).unwrap().internal);
+    let item = RawMessage { part_of: Some("sha-256=:bGlqc3Q=:".to_owned()), ..good() };
+    let stored = RawMessage::from_stored(&item.to_stored()).unwrap();
+    for item in [item, stored] {
+        let envelope = open(&item, &directory(), up_to(LIMIT)).unwrap();
+        assert!(envelope.internal);
+        assert_eq!(envelope.identity.message.digest, "sha-256=:bGlqc3Q=:", "what its sender knows it by");
+        assert_eq!(envelope.identity.digest, open(&good(), &directory(), up_to(LIMIT)).unwrap().identity.digest);
+    }
 }

@@ -4,7 +4,9 @@
 use crate::catalogue::Finding;
 use crate::category::Category;
 use crate::code::Code;
+use crate::facts::{CaseData, Facts};
 use crate::outcome::Problem;
+use crate::personal::Personal;
 use crate::validation::schema::Schema;
 use jiff::{Span, civil::Date};
 use serde::Deserialize;
@@ -98,6 +100,14 @@ impl People {
     fn find(&self, numbers: &Value) -> Option<&Person> {
         let found = ["bsn", "skn"].iter().find_map(|name| self.by_number.get(&key(name, numbers[name].as_str()?)));
         found.and_then(|index| self.all.get(*index))
+    }
+
+    /// Facts and case data together, as they are asked for one after the other.
+    pub fn about(&self, person: &crate::facts::Person) -> Option<Facts> {
+        let number = |number: &Option<Personal<String>>| number.as_ref().map(|n| n.reveal_personal_data().clone());
+        let numbers = json!({ "bsn": number(&person.bsn), "skn": number(&person.skn) });
+        let facts: Facts = serde_json::from_value(self.facts(&numbers)).ok()?;
+        Some(Facts { gegevens: Some(CaseData(Personal::new(self.case_data(&numbers, |_| true)))), ..facts })
     }
 
     /// Of somebody who is not in the file, that he is not known.

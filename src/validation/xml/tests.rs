@@ -145,3 +145,9 @@ fn what_is_written_reads_back_the_same() {
     let numbers = write(&json!({"name": 7, "part": {"a": true, "b": null}}), "doc", NS).unwrap();
     assert_eq!(read(std::str::from_utf8(&numbers).unwrap()), Ok(json!({"name": "7", "part": {"a": "true", "b": ""}})));
 }
+
+#[test]
+fn what_the_form_says_nothing_about_is_kept_as_it_is() {
+    let item = r#"<doc xmlns="urn:t"><other><a>1</a><a>2</a><a>3</a><b/></other></doc>"#.replace("urn:t", NS);
+    assert_eq!(read(&item), Ok(json!({"other": {"a": ["1", "2", "3"], "b": ""}})));
+}

@@ -1,7 +1,9 @@
 //! The messages with marked values in them, and all the marks.
 
 use crate::marked::{Marked, Marker, fill, xml};
-use crate::messages::{ASSESSMENT, CONSENT, LEAVE, MEETING, Person, RELEASE, REQUEST, WITHDRAWAL, event, numbered};
+use crate::messages::{
+    ASSESSMENT, CONSENT, LEAVE, LIST, MEETING, Person, RELEASE, REQUEST, WITHDRAWAL, event, numbered,
+};
 use crate::scene::{Scene, root};
 use jiff::Timestamp;
 use ketenpoort::demo::partner::Event;
@@ -61,6 +63,24 @@ impl Planted {
         self.sample("zvh:rotterdam-rijnmond", MEETING, marked)
     }
 
+    /// A list with one item in it; what the list itself says is not personal.
+    pub fn list(&mut self, seed: u32) -> Event {
+        let given = [
+            ("/Lijst/Kenmerk", "IL-1"),
+            ("/Lijst/OpgesteldOp", "20261124"),
+            ("/Lijst/Taak", "ADVIES"),
+            ("/Lijst/Doel", "DR_PLAN_OPSTELLEN"),
+            ("/Inkomst/Volgnummer", "1"),
+            ("/Inkomst/InrichtingCode", "VGT"),
+            ("/Inkomst/Titel/Parketnummer", "10-204518-22"),
+        ];
+        let mut marked = fill(&schema("dji/detentie.inkomst-aangeboden.v1"), seed, &given);
+        let item = marked.document["Inkomst"].take();
+        marked.document = marked.document["Lijst"].take();
+        marked.document["Inkomst"] = item;
+        self.sample("dji", LIST, marked)
+    }
+
     /// Whatever can be put on record about one person: his numbers are the marks.
     pub fn records(&mut self, request: &Event) -> [Event; 3] {
         let person = json!({ "bsn": Person::new().bsn, "skn": "731990009001" });
@@ -106,7 +126,7 @@ impl Planted {
         for marker in self.content.iter().filter(|marker| text.contains(&marker.value)) {
             match marker.place.to_ascii_lowercase().as_str() {
                 "/persoon/bsn" => person["bsn"] = marker.value.as_str().into(),
-                "/persoon/skn" => person["skn"] = marker.value.as_str().into(),
+                "/persoon/skn" | "/inkomst/skn" => person["skn"] = marker.value.as_str().into(),
                 _ => {}
             }
         }
@@ -195,6 +215,7 @@ fn sent(kind: &str, document: &Value) -> Event {
     let body = match kind {
         RELEASE => xml(document, "Invrijheidstelling", NAMESPACE),
         LEAVE => xml(document, "Verlof", NAMESPACE),
+        LIST => xml(document, "Inkomstenlijst", NAMESPACE),
         _ => document.to_string(),
     };
     let event = event(kind, body);
