@@ -224,7 +224,6 @@ impl<'x, 's> Parser<'x, 's> {
     }
 }
 
-<<<<<<< HEAD
 /// A tag that lacks its `>` has a value in its name: what no schema knows is shown only if it looks like a name.
 fn shown<'n>(name: &'n str, shape: Option<&Shape>) -> &'n str {
     if shape.is_some() { name } else { safe_name(name) }
@@ -234,13 +233,13 @@ fn shown<'n>(name: &'n str, shape: Option<&Shape>) -> &'n str {
 fn is_name(name: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(inside)
-=======
+}
+
 fn gather(known: &mut Value, value: Value) {
     match known {
         Value::Array(values) => values.push(value),
         one => *one = Value::Array(vec![one.take(), value]),
     }
->>>>>>> main
 }
 
 /// The characters that XML 1.0 has.
