@@ -11,3 +11,8 @@ need_compiler() {
     command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.92 or later first" >&2; exit 1; }
     command -v cc >/dev/null || install_packages build-essential
 }
+
+# What proves the policies; CVC5 names another one than that of Debian.
+need_solver() {
+    command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
+}

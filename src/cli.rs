@@ -7,6 +7,8 @@ mod keys;
 mod ledger;
 mod matrix;
 mod parked;
+#[cfg(feature = "prove")]
+pub mod prove;
 mod receipt;
 mod run;
 mod topology;
@@ -111,6 +113,8 @@ pub mod exit {
     pub const CONFIG: u8 = 64;
     /// `EX_DATAERR`.
     pub const INPUT: u8 = 65;
+    /// `EX_UNAVAILABLE`.
+    pub const UNAVAILABLE: u8 = 69;
 }
 
 pub fn main() -> u8 {

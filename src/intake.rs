@@ -3,6 +3,7 @@
 mod acks;
 mod consumer;
 mod message;
+mod pace;
 
 use crate::broker;
 use crate::directory::Directory;
@@ -12,7 +13,7 @@ use crate::topology;
 use acks::Acks;
 use consumer::Consumer;
 use lapin::{Channel, Connection};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -71,6 +72,8 @@ pub struct Options {
     /// floods us.
     pub prefetch: NonZeroU16,
     pub max_body: usize,
+    /// Messages a second of each queue; as fast as it goes where absent.
+    pub rate: Option<NonZeroU32>,
 }
 
 /// How far intake is.

@@ -34,6 +34,8 @@ pub mod outcome;
 pub mod party;
 pub mod personal;
 pub mod policy;
+#[cfg(feature = "prove")]
+pub mod prove;
 pub mod receipt;
 pub mod record;
 pub mod simulators;

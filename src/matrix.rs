@@ -130,7 +130,7 @@ impl Matrix {
 }
 
 impl RuleEntry {
-    fn of(about: &PolicyRef) -> RuleEntry {
+    pub(crate) fn of(about: &PolicyRef) -> RuleEntry {
         RuleEntry {
             id: about.id.clone(),
             effect: if about.forbids { Effect::Forbid } else { Effect::Permit },

@@ -4,8 +4,9 @@ set -eu
 cd "$(dirname "$0")/.."
 . deploy/install.sh
 need_compiler
+need_solver
 echo "== format"; cargo fmt --check
-echo "== lints"; cargo clippy --locked --all-targets -- -D warnings
+echo "== lints"; cargo clippy --locked --all-targets --features prove -- -D warnings
 echo "== supply chain"; tests/supply-chain.sh
 echo "== broker"; deploy/broker.sh start >/dev/null
-echo "== tests"; cargo test --locked "$@"
+echo "== tests"; cargo test --locked --features prove "$@"

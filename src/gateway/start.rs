@@ -103,8 +103,12 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         tasks: TaskTracker::new(),
     });
     let (sender, inbound) = mpsc::channel(INBOUND);
-    let max_body = config.limits.max_body.0.max(config.limits.max_list_body.0);
-    let options = intake::Options { broker, prefetch: config.broker.prefetch, max_body };
+    let options = intake::Options {
+        broker,
+        prefetch: config.broker.prefetch,
+        max_body: config.limits.max_body.0.max(config.limits.max_list_body.0),
+        rate: config.limits.partner_rate,
+    };
     let mut intake = Intake::start(options.clone(), gateway.pipeline().directory.clone(), &sender);
     let progress = Arc::new(RwLock::new(intake.progress()));
     let state = {

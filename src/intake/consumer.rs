@@ -1,5 +1,6 @@
 //! One queue: consumed, and taken up again whenever the broker ends that.
 
+use super::pace::Pace;
 use super::{Acker, Acks, Inbound, Queue, Shared, message};
 use crate::broker;
 use crate::code::Code;
@@ -9,7 +10,7 @@ use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -101,8 +102,14 @@ impl Consumer {
     /// Hands messages over until we are to stop.
     async fn pass_on(&self, consumer: &mut lapin::Consumer, acks: &Arc<Acks>) -> Result<(), Ended> {
         let cancelled = &self.shared.cancelled;
+        let mut pace = self.shared.options.rate.map(|rate| Pace::new(rate, Instant::now()));
         while let Some(delivery) = cancelled.run_until_cancelled(consumer.next()).await {
             let inbound = self.inbound(delivery.ok_or(Ended::ByBroker)??, acks);
+            let wait = pace.as_mut().map_or(Duration::ZERO, |pace| pace.wait(Instant::now()));
+            // A stop that falls into it is seen just below.
+            if !wait.is_zero() {
+                cancelled.run_until_cancelled(tokio::time::sleep(wait)).await;
+            }
             // One place in line per queue that has something: nobody's flood keeps another from being served.
             match cancelled.run_until_cancelled(self.inbound.reserve()).await {
                 Some(Ok(place)) => place.send(inbound),

@@ -82,6 +82,10 @@ impl Glossary {
         self.words.rollen.keys().position(|known| known == role).unwrap_or(usize::MAX)
     }
 
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.words.rollen.keys().map(String::as_str).filter(|role| *role != ANY_OTHER)
+    }
+
     /// Whether this role or category has words.
     pub fn names(&self, name: &str) -> bool {
         self.words.rollen.contains_key(name) || self.words.categorieen.contains_key(name)

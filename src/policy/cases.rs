@@ -112,6 +112,12 @@ pub fn run(files: &Sources, engine: &Engine) -> Report {
     report
 }
 
+/// What the cases ask, whether they hold or not.
+pub fn questions(files: &Sources) -> Vec<Question> {
+    let cases = rows(files, &mut Vec::new());
+    cases.iter().filter_map(|row| row.read::<Case>().ok()?.question().ok()).collect()
+}
+
 fn rows(files: &Sources, findings: &mut Vec<Finding>) -> Vec<Row> {
     let tables = files.policies.iter().filter(|(file, _)| file.starts_with("cases/") && file.ends_with(".yaml"));
     let read = tables.map(|(file, text)| casetable::rows(&format!("policies/{file}"), text));
@@ -241,4 +247,4 @@ fn because(sheet: &Sheet) -> String {
 }
 
 #[cfg(test)]
-mod mutants;
+pub(crate) mod mutants;

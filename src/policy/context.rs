@@ -266,3 +266,6 @@ pub(super) fn uid(kind: &str, name: &str) -> EntityUid {
     let kind = EntityTypeName::from_str(kind).expect("a constant, well-formed type name");
     EntityUid::from_type_name_and_id(kind, EntityId::new(name))
 }
+
+#[cfg(test)]
+mod tests;

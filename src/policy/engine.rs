@@ -18,6 +18,8 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 const SCHEMA_FILE: &str = "ketenpoort.cedarschema";
+/// What the policies must never permit; it decides nothing itself.
+const INVARIANTS: &str = "invarianten/";
 const REQUIRED: [&str; 5] = ["id", "title", "legal_basis", "source", "status"];
 const STATUSES: [&str; 2] = ["bevestigd", "te bevestigen"];
 /// The BSN is asked about by itself: it needs more than the other personal numbers.
@@ -26,10 +28,10 @@ pub(super) const BSN: &str = "bsn";
 const CACHE: usize = 16_384;
 
 pub struct Engine {
-    set: PolicySet,
+    policies: Policies,
+    invariants: Policies,
     schema: Schema,
     entities: Entities,
-    refs: HashMap<PolicyId, Arc<PolicyRef>>,
     cache: Mutex<HashMap<Question, Arc<Sheet>>>,
     /// Changes whenever a policy changes.
     pub version: String,
@@ -37,8 +39,15 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("version", &self.version).field("policies", &self.refs.len()).finish()
+        f.debug_struct("Engine").field("version", &self.version).field("policies", &self.policies.refs.len()).finish()
     }
+}
+
+/// A policy set, and what its policies say about themselves.
+#[derive(Default)]
+struct Policies {
+    set: PolicySet,
+    refs: HashMap<PolicyId, Arc<PolicyRef>>,
 }
 
 /// What a policy says about itself.
@@ -88,24 +97,27 @@ impl Engine {
             Some(Err(hint)) => return Err(vec![finding(SCHEMA_FILE, None, "", hint)]),
             None => return Err(vec![finding(SCHEMA_FILE, None, "", "the file is missing")]),
         };
-        let mut set = PolicySet::new();
-        let mut refs = HashMap::new();
+        let (mut policies, mut invariants) = (Policies::default(), Policies::default());
         for (file, text) in files.policies.iter().filter(|(file, _)| file.ends_with(".cedar")) {
-            load_file(file, text, &schema, &mut set, &mut refs, &mut findings);
+            let into = if file.starts_with(INVARIANTS) { &mut invariants } else { &mut policies };
+            into.load_file(file, text, &schema, &mut findings);
         }
-        if findings.is_empty() && set.is_empty() {
+        if findings.is_empty() && policies.set.is_empty() {
             findings.push(finding("", None, "", "there is no policy: nothing could ever be shared"));
         }
+        let permits = invariants.refs.values().filter(|about| !about.forbids);
+        let hint = "an invariant says what may never be permitted: it is a forbid";
+        findings.extend(permits.map(|about| finding(INVARIANTS, None, &about.id, hint)));
         if !findings.is_empty() {
             return Err(findings);
         }
-        let policies = files.policies.iter().filter(|(file, _)| !file.ends_with(".yaml"));
-        let version = sources::version(policies);
-        Ok(Engine { entities: entities(), set, schema, refs, cache: Mutex::default(), version })
+        let decides = |file: &str| !file.ends_with(".yaml") && !file.starts_with(INVARIANTS);
+        let version = sources::version(files.policies.iter().filter(|(file, _)| decides(file)));
+        Ok(Engine { policies, invariants, entities: entities(), schema, cache: Mutex::default(), version })
     }
 
     pub fn policies(&self) -> impl Iterator<Item = &Arc<PolicyRef>> {
-        self.refs.values()
+        self.policies.refs.values()
     }
 
     pub fn answer(&self, question: &Question) -> Arc<Sheet> {
@@ -128,19 +140,27 @@ impl Engine {
 
     /// Every rule, in the order of their names, taken apart into its conditions.
     pub fn rules(&self) -> Result<Vec<Rule>, Finding> {
-        let mut rules = Vec::new();
-        for policy in self.set.policies() {
-            let Some(about) = self.refs.get(policy.id()) else {
-                continue;
-            };
-            let when = Formula::of(policy).map_err(|error| finding("", None, &about.id, error.to_string()))?;
-            rules.push(Rule { about: about.clone(), when });
-        }
-        rules.sort_by(|a, b| a.about.id.cmp(&b.about.id));
-        Ok(rules)
+        self.policies.rules()
     }
 
-    pub(super) fn entities(&self) -> &Entities {
+    /// What no rule may permit, as forbids in the order of their names.
+    pub fn invariants(&self) -> Result<Vec<Rule>, Finding> {
+        self.invariants.rules()
+    }
+
+    pub fn policy_set(&self) -> &PolicySet {
+        &self.policies.set
+    }
+
+    pub fn invariant_set(&self) -> &PolicySet {
+        &self.invariants.set
+    }
+
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    pub fn entities(&self) -> &Entities {
         &self.entities
     }
 
@@ -153,12 +173,13 @@ impl Engine {
             let request =
                 Request::new(principal.clone(), action.clone(), resource, context.clone(), Some(&self.schema))
                     .map_err(|_| EvaluationError)?;
-            let response = authorizer.is_authorized(&request, &self.set, &self.entities);
+            let response = authorizer.is_authorized(&request, &self.policies.set, &self.entities);
             // A policy that fails is skipped by the engine, so a failing forbid would permit: deny instead.
             if response.diagnostics().errors().next().is_some() {
                 return Err(EvaluationError);
             }
-            let mut by: Vec<_> = response.diagnostics().reason().filter_map(|id| self.refs.get(id)).cloned().collect();
+            let mut by: Vec<_> =
+                response.diagnostics().reason().filter_map(|id| self.policies.refs.get(id)).cloned().collect();
             by.sort_by(|a, b| a.id.cmp(&b.id));
             Ok((response.decision() == Decision::Allow, by))
         };
@@ -202,46 +223,55 @@ fn entities() -> Entities {
     Entities::from_entities(categories.chain([bsn]), None).expect("a constant set of entities without cycles")
 }
 
-fn load_file(
-    file: &str,
-    text: &str,
-    schema: &Schema,
-    set: &mut PolicySet,
-    refs: &mut HashMap<PolicyId, Arc<PolicyRef>>,
-    findings: &mut Vec<Finding>,
-) {
-    let parsed = match PolicySet::from_str(text) {
-        Ok(parsed) => parsed,
-        Err(errors) => {
-            findings.extend(errors.iter().map(|error| {
-                let offset = miette_offset(error);
-                finding(file, offset.map(|o| line_of(text, o)), "", error.to_string())
-            }));
-            return;
-        }
-    };
-    for policy in parsed.policies() {
-        let Some(described) = describe(file, text, policy, findings) else {
-            continue;
+impl Policies {
+    fn load_file(&mut self, file: &str, text: &str, schema: &Schema, findings: &mut Vec<Finding>) {
+        let parsed = match PolicySet::from_str(text) {
+            Ok(parsed) => parsed,
+            Err(errors) => {
+                findings.extend(errors.iter().map(|error| {
+                    let offset = miette_offset(error);
+                    finding(file, offset.map(|o| line_of(text, o)), "", error.to_string())
+                }));
+                return;
+            }
         };
-        let id = PolicyId::new(&described.id);
-        let policy = policy.new_id(id.clone());
-        let Ok(alone) = PolicySet::from_policies([policy.clone()]) else {
-            continue;
-        };
-        let line = line_of_policy(text, &described.id);
-        let mut wrong = |hint: String| findings.push(finding(file, line, &described.id, hint));
-        let validated = Validator::new(schema.clone()).validate(&alone, ValidationMode::Strict);
-        validated.validation_errors().for_each(|error| wrong(error.to_string()));
-        unknown_categories(&policy).into_iter().for_each(|name| wrong(format!("`{name}` is no category")));
-        if let Some(assessment) = described.assessment.as_deref().filter(|name| SoortBeoordeling::parse(name).is_none())
-        {
-            wrong(format!("`{assessment}` is no kind of assessment"));
+        for policy in parsed.policies() {
+            let Some(described) = describe(file, text, policy, findings) else {
+                continue;
+            };
+            let id = PolicyId::new(&described.id);
+            let policy = policy.new_id(id.clone());
+            let Ok(alone) = PolicySet::from_policies([policy.clone()]) else {
+                continue;
+            };
+            let line = line_of_policy(text, &described.id);
+            let mut wrong = |hint: String| findings.push(finding(file, line, &described.id, hint));
+            let validated = Validator::new(schema.clone()).validate(&alone, ValidationMode::Strict);
+            validated.validation_errors().for_each(|error| wrong(error.to_string()));
+            unknown_categories(&policy).into_iter().for_each(|name| wrong(format!("`{name}` is no category")));
+            if let Some(assessment) =
+                described.assessment.as_deref().filter(|name| SoortBeoordeling::parse(name).is_none())
+            {
+                wrong(format!("`{assessment}` is no kind of assessment"));
+            }
+            if self.set.add(policy).is_err() {
+                wrong("another policy has this @id".to_owned());
+            }
+            self.refs.insert(id, Arc::new(described));
         }
-        if set.add(policy).is_err() {
-            wrong("another policy has this @id".to_owned());
+    }
+
+    fn rules(&self) -> Result<Vec<Rule>, Finding> {
+        let mut rules = Vec::new();
+        for policy in self.set.policies() {
+            let Some(about) = self.refs.get(policy.id()) else {
+                continue;
+            };
+            let when = Formula::of(policy).map_err(|error| finding("", None, &about.id, error.to_string()))?;
+            rules.push(Rule { about: about.clone(), when });
         }
-        refs.insert(id, Arc::new(described));
+        rules.sort_by(|a, b| a.about.id.cmp(&b.about.id));
+        Ok(rules)
     }
 }
 

@@ -1,14 +1,13 @@
 //! The invariants of the domain, for questions that nobody thought of.
 
-use super::context::{Beoordeeld, Dossier, Message, Ontvanger, Verzoek};
+use super::context::{Beoordeeld, Dossier, Ontvanger, Verzoek};
 use super::{Bron, Engine, Question};
 use crate::catalogue::Sources;
 use crate::category::{Category, CategorySet};
 use crate::directory::WGS_KINDS;
-use crate::facts::{Facts, SoortKader};
-use crate::party::{PartyId, Role};
+use crate::facts::SoortKader;
+use crate::party::Role;
 use fastrand::Rng;
-use jiff::{Timestamp, ToSpan};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -157,23 +156,33 @@ fn the_invariants_hold_for_any_question() {
     }
 }
 
+/// In the directory, in the rule that forbids, and in the invariant that holds the rule to it.
 #[test]
-fn a_consent_that_is_over_or_not_yet_there_counts_for_nothing() {
-    let mut rng = Rng::with_seed(1995);
-    let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
-    for _ in 0..2000 {
-        let mut moment = || now.checked_add(rng.i64(-3..=3).seconds()).unwrap();
-        let (given, until, withdrawn) = (moment(), moment(), moment());
-        let facts: Facts = serde_json::from_value(serde_json::json!({
-            "bekend": true,
-            "toestemmingen": [{
-                "id": "t", "vorm": "schriftelijk", "categorieen": ["zorg"], "ontvangers": ["om"],
-                "verleend_op": given, "geldig_tot": until, "ingetrokken_op": withdrawn,
-            }],
-        }))
-        .unwrap();
-        let dossier = Dossier::at(now, &facts, &PartyId::new("om"), Message { source: "s", id: "m" }, "");
-        let counts = given <= now && now <= until && now < withdrawn;
-        assert_eq!(dossier.toestemming.contains(Category::Zorg), counts, "{facts:?}");
+fn the_closed_list_is_the_same_everywhere() {
+    let engine = engine();
+    let lists = [(engine.rules().unwrap(), "niet-op-de-wgs-lijst"), (engine.invariants().unwrap(), "3-wgs-deelnemers")];
+    for (rules, id) in lists {
+        let rule = rules.iter().find(|rule| rule.about.id == id).unwrap();
+        let asked = rule.when.literals().into_iter().filter_map(|literal| literal.atom.asked());
+        let kinds: Vec<_> = asked.filter_map(|asked| asked.parts().1).collect();
+        assert_eq!(kinds, WGS_KINDS, "{id}");
     }
+}
+
+#[test]
+fn an_invariant_decides_nothing_and_is_a_forbid() {
+    let mut files = sources();
+    files.policies.retain(|file, _| !file.starts_with("invarianten/"));
+    let (with, without) = (engine(), Engine::load(&files).unwrap());
+    assert_eq!(
+        (with.version.as_str(), with.policies().count()),
+        (without.version.as_str(), without.policies().count())
+    );
+    assert_eq!(without.invariants().unwrap().len(), 0);
+
+    let permit = "@id(\"x\") @title(\"x\") @legal_basis(\"x\") @source(\"x\") @status(\"bevestigd\") permit (principal, action, resource);";
+    files.policies.insert("invarianten/x.cedar".to_owned(), permit.to_owned());
+    let findings = Engine::load(&files).unwrap_err();
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].to_string().contains("it is a forbid"), "{}", findings[0]);
 }

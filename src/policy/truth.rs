@@ -139,6 +139,14 @@ impl Bits {
         Bits { points: self.points, words }
     }
 
+    /// The place of the question, and what it is about.
+    #[cfg(feature = "prove")]
+    pub fn first(&self) -> Option<(usize, &'static str)> {
+        let word = self.words.iter().position(|word| *word != 0)?;
+        let point = word * 64 + self.words[word].trailing_zeros() as usize;
+        Some((point / RESOURCES, resources().nth(point % RESOURCES)?))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }

@@ -2,7 +2,7 @@
 //! beyond elements, attributes and text.
 
 use super::Limits;
-use super::schema::Shape;
+use super::schema::{Shape, safe_name};
 use crate::code::Code;
 use crate::outcome::Problem;
 use quick_xml::events::{BytesStart, Event};
@@ -106,6 +106,9 @@ impl<'x, 's> Parser<'x, 's> {
             return Err(self.problem(Code::TooDeep));
         }
         let name = AsRef::<str>::as_ref(&start.local_name()).to_owned();
+        if !is_name(&name) {
+            return Err(self.problem(Code::NotXml));
+        }
         let shape = match self.stack.last() {
             Some(parent) => parent.shape.and_then(|s| s.child(&name)),
             None if ended => return Err(self.problem(Code::NotXml)),
@@ -116,7 +119,7 @@ impl<'x, 's> Parser<'x, 's> {
         };
         if !in_namespace {
             let hint = format!("elements must be in namespace `{}`", self.namespace);
-            return Err(Problem::new(Code::WrongType, self.place(&name), hint));
+            return Err(Problem::new(Code::WrongType, self.place(&name, shape), hint));
         }
         let mut children = Map::new();
         for attribute in start.attributes() {
@@ -126,6 +129,9 @@ impl<'x, 's> Parser<'x, 's> {
             let key: &str = attribute.key.as_ref();
             if key == "xmlns" || key.starts_with("xmlns:") {
                 continue;
+            }
+            if !key.split(':').all(is_name) {
+                return Err(self.problem(Code::NotXml));
             }
             let Ok(value) = attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0) else {
                 return Err(self.problem(Code::ForbiddenXml));
@@ -143,7 +149,7 @@ impl<'x, 's> Parser<'x, 's> {
         let Some(frame) = self.stack.pop() else {
             return Err(self.problem(Code::NotXml));
         };
-        let place = || self.place(&frame.name);
+        let place = || self.place(&frame.name, frame.shape);
         let text = frame.text.trim();
         let is_object = frame.shape.is_some_and(Shape::is_object);
         let value = if frame.children.is_empty() && !(is_object && text.is_empty()) {
@@ -174,7 +180,7 @@ impl<'x, 's> Parser<'x, 's> {
             return Ok(());
         }
         if parent.children.contains_key(&frame.name) {
-            let place = self.place(&frame.name);
+            let place = self.place(&frame.name, frame.shape);
             return Err(Problem::new(Code::ExtraField, place, "this element may occur once"));
         }
         parent.children.insert(frame.name, value);
@@ -211,11 +217,22 @@ impl<'x, 's> Parser<'x, 's> {
         Problem::new(code, format!("line {line}"), code.hint())
     }
 
-    fn place(&self, name: &str) -> String {
-        let open = self.stack.iter().skip(1).map(|frame| frame.name.as_str());
-        let names: Vec<&str> = open.chain((!self.stack.is_empty()).then_some(name)).collect();
+    fn place(&self, name: &str, shape: Option<&Shape>) -> String {
+        let open = self.stack.iter().skip(1).map(|frame| shown(&frame.name, frame.shape));
+        let names: Vec<&str> = open.chain((!self.stack.is_empty()).then_some(shown(name, shape))).collect();
         format!("/{}", names.join("/"))
     }
+}
+
+/// A tag that lacks its `>` has a value in its name: what no schema knows is shown only if it looks like a name.
+fn shown<'n>(name: &'n str, shape: Option<&Shape>) -> &'n str {
+    if shape.is_some() { name } else { safe_name(name) }
+}
+
+/// Fewer than XML allows, and enough for every schema: the reader itself takes anything for a name.
+fn is_name(name: &str) -> bool {
+    let inside = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(inside)
 }
 
 fn gather(known: &mut Value, value: Value) {
@@ -258,7 +275,9 @@ fn write_element(out: &mut String, name: &str, namespace: Option<&str>, content:
     };
     for (key, value) in children {
         if let Some(attribute) = key.strip_prefix('@') {
-            out.push_str(&format!(" {attribute}=\"{}\"", quick_xml::escape::escape(scalar(value).as_ref())));
+            // White space as it stands would be read as a blank.
+            let value = quick_xml::escape::escape(scalar(value)).replace('\t', "&#9;").replace('\n', "&#10;");
+            out.push_str(&format!(" {attribute}=\"{value}\""));
         }
     }
     out.push('>');

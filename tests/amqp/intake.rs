@@ -5,15 +5,23 @@ use ketenpoort::{broker, topology};
 use lapin::options::QueueDeleteOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Confirmation};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 const MAX_BODY: usize = 1024;
 
 fn start(vhost: &Vhost, broker: broker::Options, prefetch: u16) -> (Intake, mpsc::Receiver<Inbound>) {
-    let prefetch = NonZeroU16::new(prefetch).unwrap();
+    start_with(vhost, options(broker, prefetch))
+}
+
+fn options(broker: broker::Options, prefetch: u16) -> Options {
+    Options { broker, prefetch: NonZeroU16::new(prefetch).unwrap(), max_body: MAX_BODY, rate: None }
+}
+
+fn start_with(vhost: &Vhost, options: Options) -> (Intake, mpsc::Receiver<Inbound>) {
     let (sender, inbound) = mpsc::channel(1);
-    (Intake::start(Options { broker, prefetch, max_body: MAX_BODY }, vhost.directory.clone(), &sender), inbound)
+    (Intake::start(options, vhost.directory.clone(), &sender), inbound)
 }
 
 async fn consuming(intake: &Intake, consumers: usize) {
@@ -133,6 +141,43 @@ async fn a_lost_connection_is_replaced_with_the_same_prefetch() {
         new.acker.ack().await;
     }
     assert_eq!(body(&next(&mut inbound).await), "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_from_one_partner_leaves_room_for_the_others() {
+    let vhost = Vhost::new("flood");
+    let (intake, mut inbound) = start(&vhost, vhost.broker(), 3);
+    consuming(&intake, 2).await;
+    let (dji, amsterdam) = (vhost.connect(DJI).await, vhost.connect(AMSTERDAM).await);
+    for _ in 0..10 {
+        send(&dji, "dji", b"again").await;
+    }
+    send(&amsterdam, "gemeente.0363", b"once").await;
+    // Nothing of the flood is ever done with: no more than its part comes in, and the other's message does.
+    let mut came = Vec::new();
+    while came.len() < 4 {
+        came.push(next(&mut inbound).await);
+    }
+    assert_eq!(came.iter().filter(|one| body(one) == "once").count(), 1);
+    intake.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_that_is_too_fast_is_taken_from_at_its_rate() {
+    let vhost = Vhost::new("rate");
+    topology::declare(&vhost.connect(GATEWAY).await, &vhost.directory).await.unwrap();
+    let dji = vhost.connect(DJI).await;
+    for _ in 0..6 {
+        send(&dji, "dji", b"again").await;
+    }
+    let started = Instant::now();
+    let rate = NonZeroU32::new(4);
+    let (intake, mut inbound) = start_with(&vhost, Options { rate, ..options(vhost.broker(), 10) });
+    for _ in 0..6 {
+        next(&mut inbound).await.acker.ack().await;
+    }
+    assert!(started.elapsed() >= Duration::from_millis(500), "4 at once, and then one each quarter of a second");
+    intake.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

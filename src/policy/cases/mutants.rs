@@ -9,15 +9,15 @@ use crate::policy::truth::tests::question_for;
 use crate::policy::truth::{Satisfied, Truth};
 use crate::policy::{Rule, formula::Formula};
 
-struct Mutant {
-    name: String,
-    rule: usize,
-    when: Formula,
-    kind: Kind,
+pub(crate) struct Mutant {
+    pub name: String,
+    pub rule: usize,
+    pub when: Formula,
+    pub kind: Kind,
 }
 
 #[derive(PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     /// A part is left out; of an exempt one no case can see that.
     Without {
         exempt: Option<usize>,
@@ -99,7 +99,7 @@ fn a_change_that_no_case_can_notice_changes_no_answer() {
     }
 }
 
-fn mutants(rules: &[Rule], exempt: &[Exempt], categories: &Formula) -> Vec<Mutant> {
+pub(crate) fn mutants(rules: &[Rule], exempt: &[Exempt], categories: &Formula) -> Vec<Mutant> {
     let mut all = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
         let id = &rule.about.id;
@@ -146,7 +146,7 @@ fn wider<'a>(part: &'a Formula, categories: &'a Formula) -> impl Iterator<Item =
 }
 
 /// A rule that asks about each category that some rule could permit; not one of ours.
-fn categories() -> Rule {
+pub(crate) fn categories() -> Rule {
     use Category::{Netwerk, Slachtoffer, Sociaal, VrijeTekst};
     let forbidden_anyhow = [Netwerk, Slachtoffer, Sociaal, VrijeTekst];
     let ordinary = Category::ALL.iter().filter(|category| !forbidden_anyhow.contains(category));
