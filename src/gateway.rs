@@ -5,6 +5,7 @@ mod intake;
 mod outbox;
 mod receipts;
 mod reload;
+mod retention;
 mod series;
 mod split;
 mod start;

@@ -9,6 +9,7 @@ mod load;
 mod memory;
 mod model;
 mod progress;
+mod purge;
 mod read;
 mod records;
 mod rows;
@@ -19,6 +20,7 @@ mod work;
 mod writer;
 
 pub use model::*;
+pub use purge::{Purge, Purged};
 pub use records::Mark;
 pub use seal::{Keys, KeysError, SealError};
 
@@ -298,6 +300,25 @@ impl Ledger {
         let (at, who, why) = (micros(Timestamp::now()), who.to_owned(), why.to_owned());
         let action = Action { delivery: None, subject, at, who, what, why };
         self.ask(|reply| Command::Note { action, reply }).await
+    }
+
+    /// One step of forgetting: at most `limit` of what was over before `before`, from `after` on. A pass begins at 0.
+    pub async fn purge(
+        &self,
+        what: Purge,
+        before: Timestamp,
+        now: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Purged, Error> {
+        let records = match what {
+            Purge::Records => {
+                purge::ended_records(&mut *self.reader().await?, before, limit).await.map_err(unavailable)?
+            }
+            _ => Default::default(),
+        };
+        let step = purge::Step { what, before: micros(before), now: micros(now), after, limit, records };
+        self.ask(|reply| Command::Purge { step, reply }).await
     }
 
     /// Ends when all that was asked is done. Asking for more is answered with [`Error::Unavailable`].

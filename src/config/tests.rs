@@ -82,6 +82,8 @@ fn wrong_values_are_refused() {
         ("[limits]\nin_flight = 0", "nonzero"),
         ("[pseudonym2]", "no section"),
         ("[broker", "expected"),
+        ("[retention]\nlog_years = 3", "from 4"),
+        ("[retention]\ntraffic_months = 7", "6 at most"),
     ];
     for (text, hint) in table {
         let findings = load(&format!("{GOOD}\n{text}\n")).unwrap_err();
@@ -111,8 +113,12 @@ fn the_annotated_example_loads_and_names_the_defaults() {
         _ => Some("k".repeat(32)),
     };
     let example = Config::load("ketenpoort.toml", text, Path::new("/"), &env).unwrap();
-    let printed =
-        |config: &Config| format!("{:?} {:?} {:?} {:?}", config.delivery, config.limits, config.telemetry, config.stop);
+    let printed = |config: &Config| {
+        format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            config.delivery, config.limits, config.telemetry, config.retention, config.stop
+        )
+    };
     assert_eq!(printed(&example), printed(&load(GOOD).unwrap()));
     assert_eq!(example.broker.prefetch.get(), 512);
     assert_eq!(example.iris.breaker_failures.get(), 5);

@@ -5,7 +5,7 @@ use super::memory::Memory;
 use super::seal::Keys;
 use super::stored::Result;
 use super::work::{Answer, Work};
-use super::{Accepted, Error, MessageKey, read};
+use super::{Accepted, Error, MessageKey, purge, read};
 use sqlx::{Connection, SqliteConnection};
 
 /// What the callers are to be told, once this returns. If it fails, the connection must be given up: then nothing
@@ -71,6 +71,7 @@ async fn claim(
             memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }
+        Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
         _ => Ok(None),
     }
 }

@@ -67,8 +67,11 @@ impl Work {
                 Command::Settle { delivery, .. }
                 | Command::Retry { delivery, .. }
                 | Command::Change { delivery, .. } => keys.push(delivery.0),
-                Command::Note { .. } | Command::ClaimDue { .. } | Command::ClaimReceipts { .. } | Command::Close(_) => {
-                }
+                Command::Note { .. }
+                | Command::ClaimDue { .. }
+                | Command::ClaimReceipts { .. }
+                | Command::Purge { .. }
+                | Command::Close(_) => {}
             }
         }
         let mut work = Work::default();

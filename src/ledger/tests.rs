@@ -12,6 +12,7 @@ mod at_rest;
 mod disclosed;
 mod durable;
 mod operator;
+mod purge;
 mod records;
 mod sending;
 mod series;

@@ -167,7 +167,9 @@ impl Work {
                 self.written.actions.push(action);
                 Answer::known(reply, Ok(()))
             }
-            Command::ClaimDue { .. } | Command::ClaimReceipts { .. } | Command::Close(_) => return None,
+            Command::ClaimDue { .. } | Command::ClaimReceipts { .. } | Command::Purge { .. } | Command::Close(_) => {
+                return None;
+            }
         })
     }
 
