@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -85,6 +86,7 @@ fn help_names_the_commands_and_the_exit_codes() {
         &["receipt", "verify"],
         &["ledger", "subject"],
         &["keys", "generate"],
+        &["keys", "ledger"],
         &["keys", "jwks"],
         &["topology"],
         &["completions"],
@@ -171,6 +173,28 @@ fn a_person_is_asked_for_by_a_number_in_a_file_and_nowhere_is_it_repeated() {
     assert_eq!(given.status.code(), Some(2));
     assert!(stderr(&given).contains("name the file") && !stderr(&given).contains("999990342"), "{}", stderr(&given));
     assert_eq!(subject("bsn", text(&folder.path().join("none.txt")), "inzageverzoek").status.code(), Some(65));
+}
+
+#[test]
+fn a_ledger_key_is_made_once_and_rotated_before_the_older_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ledger.key");
+    let made = ketenpoort(&["keys", "ledger", text(&file)]);
+    assert_eq!(made.status.code(), Some(0));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(ketenpoort(&["keys", "ledger", text(&file)]).status.code(), Some(65), "never overwritten");
+
+    let rotated = ketenpoort(&["keys", "ledger", "--rotate", text(&file)]);
+    assert_eq!(rotated.status.code(), Some(0), "{}", stderr(&rotated));
+    assert_ne!(stdout(&rotated), stdout(&made), "the id of the new one");
+    let both = std::fs::read_to_string(&file).unwrap();
+    assert!(both.ends_with(&first) && both.lines().count() == 2);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    std::fs::write(&file, "geen sleutel").unwrap();
+    assert_eq!(ketenpoort(&["keys", "ledger", "--rotate", text(&file)]).status.code(), Some(65));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "geen sleutel");
 }
 
 #[test]
