@@ -73,7 +73,7 @@ fn help_names_the_commands_and_the_exit_codes() {
     ] {
         assert!(stdout(&help).contains(part), "{part}");
     }
-    let taught: [&[&str]; 15] = [
+    let taught: [&[&str]; 16] = [
         &["run"],
         &["check"],
         &["explain"],
