@@ -104,10 +104,7 @@ impl Bench {
             ("/Inkomst/InrichtingCode", "VGT"),
             ("/Inkomst/Titel/Parketnummer", "10-204518-22"),
         ];
-        let mut marked = fill(&self.schema(&format!("dji/{ITEM}")), 10, &given);
-        let item = marked.document["Inkomst"].take();
-        marked.document = marked.document["Lijst"].take();
-        marked.document["Inkomst"] = item;
+        let mut marked = fill(&self.schema(&format!("dji/{ITEM}")), 10, &given).in_a_list();
         marked.markers.retain(|marker| marker.place.starts_with("/Inkomst"));
         marked
     }

@@ -19,6 +19,16 @@ pub struct Marked {
     pub markers: Vec<Marker>,
 }
 
+impl Marked {
+    /// An item of an intake list, as the list that it is the only item of.
+    pub fn in_a_list(mut self) -> Marked {
+        let item = self.document["Inkomst"].take();
+        self.document = self.document["Lijst"].take();
+        self.document["Inkomst"] = item;
+        self
+    }
+}
+
 /// Fills every field of a schema. `given` are the places whose value a code table or a rule dictates; they, and
 /// values out of a closed list, are no markers. Two documents that are searched together need another `seed`.
 pub fn fill(schema: &Value, seed: u32, given: &[(&str, &str)]) -> Marked {

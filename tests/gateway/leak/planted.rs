@@ -74,11 +74,8 @@ impl Planted {
             ("/Inkomst/InrichtingCode", "VGT"),
             ("/Inkomst/Titel/Parketnummer", "10-204518-22"),
         ];
-        let mut marked = fill(&schema("dji/detentie.inkomst-aangeboden.v1"), seed, &given);
-        let item = marked.document["Inkomst"].take();
-        marked.document = marked.document["Lijst"].take();
-        marked.document["Inkomst"] = item;
-        self.sample("dji", LIST, marked)
+        let item = fill(&schema("dji/detentie.inkomst-aangeboden.v1"), seed, &given);
+        self.sample("dji", LIST, item.in_a_list())
     }
 
     /// Whatever can be put on record about one person: his numbers are the marks.
