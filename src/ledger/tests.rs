@@ -14,6 +14,7 @@ mod operator;
 mod records;
 mod sending;
 mod series;
+mod waiting;
 
 /// A ledger in a folder of its own, that goes with it.
 struct House {
