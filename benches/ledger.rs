@@ -3,7 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jiff::Timestamp;
 use ketenpoort::category::Category;
-use ketenpoort::ledger::{Accepted, Ledger, NewDelivery, NewMessage, Order, Outgoing, State};
+use ketenpoort::ledger::{Accepted, Keys, Ledger, NewDelivery, NewMessage, Order, Outgoing, State};
 use ketenpoort::outcome::Outcome;
 use ketenpoort::party::{PartyId, Role};
 use ketenpoort::personal::Personal;
@@ -162,6 +162,7 @@ fn per_message(c: &mut Criterion) {
     let key = folder.path().join("key.pem");
     Signer::generate(&key).expect("a key");
     let signer = Signer::read(&key).expect("a key");
+    let keys = Keys::parse(&Keys::generate().expect("a key")).expect("a key");
     let max_batch = NonZeroUsize::new(256).expect("not zero");
     let numbers = AtomicU64::new(1);
     let mut group = c.benchmark_group("message");
@@ -171,7 +172,7 @@ fn per_message(c: &mut Criterion) {
     for (name, in_flight, volatile) in cases {
         for (clock_name, clock) in [("processor", processor_time as fn() -> Duration), ("wall", wall)] {
             let path = folder.path().join(format!("{name} {clock_name}.db"));
-            let ledger = runtime.block_on(Ledger::open(&path, max_batch)).expect("a new ledger");
+            let ledger = runtime.block_on(Ledger::open(&path, max_batch, keys.clone())).expect("a new ledger");
             group.bench_function(format!("{name}, {clock_name}"), |b| {
                 b.iter_custom(|count| {
                     let make = |_| {

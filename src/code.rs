@@ -79,6 +79,7 @@ codes! {
     // 6xxx: the ledger and receipts
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
+    PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
     // 7xxx: files and configuration
     ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
     PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";

@@ -5,6 +5,7 @@ mod values;
 
 use crate::catalogue::{Finding, Order};
 use crate::code::Code;
+use crate::ledger::Keys;
 use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
@@ -29,6 +30,7 @@ pub struct Config {
     pub http: Http,
     pub telemetry: Telemetry,
     pub pseudonym: Pseudonym,
+    pub retention: Retention,
     pub stop: Stop,
     /// The order in which the rows of a route are asked, where it is another one than that of its file.
     pub routing: Vec<Order>,
@@ -67,6 +69,11 @@ section! {
     Ledger {
         path: PathBuf = PathBuf::from("ketenpoort.db"),
         max_batch: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
+        /// Keys for payload at rest, one a line: the first seals, the others still open what is older.
+        key_file: Option<PathBuf> = None,
+        key_env: Option<String> = None,
+        #[serde(skip)]
+        keys: Keys = Keys::default(),
     }
 }
 section! {
@@ -166,6 +173,15 @@ section! {
     }
 }
 section! {
+    /// How long what is over is kept. Payload is not in here: it goes with the delivery that needs it.
+    Retention {
+        /// Receipts and disclosures; the law asks for four years.
+        log_years: NonZeroU16 = NonZeroU16::MIN.saturating_add(4),
+        /// How a message came, and its name.
+        traffic_months: NonZeroU16 = NonZeroU16::MIN.saturating_add(5),
+    }
+}
+section! {
     Stop { grace: Duration = Duration::seconds(20) }
 }
 
@@ -208,6 +224,7 @@ impl Config {
             http: loader.section(&mut document, "http"),
             telemetry: loader.section(&mut document, "telemetry"),
             pseudonym: loader.section(&mut document, "pseudonym"),
+            retention: loader.section(&mut document, "retention"),
             stop: loader.section(&mut document, "stop"),
             routing: loader.routing(&mut document),
         };
@@ -277,6 +294,22 @@ impl<'t> Loader<'t> {
         self.require("receipts", "issuer, as in urn:nld:oin:<OIN>:systeem:ketenpoort", issuer_ok);
         if config.delivery.first_delay > config.delivery.max_delay {
             self.wrong("delivery", "first_delay must not be longer than max_delay");
+        }
+        if !(4..=50).contains(&config.retention.log_years.get()) {
+            self.wrong("retention", "log_years must be from 4 to 50");
+        }
+        if config.retention.traffic_months.get() > 6 {
+            self.wrong("retention", "traffic_months must be 6 at most");
+        }
+        let told = self.reader.findings.len();
+        match self.secret("ledger", "key", &config.ledger.key_file, &config.ledger.key_env) {
+            // That there is no such file or variable is told already.
+            Some(_) if self.reader.findings.len() > told => {}
+            Some(text) => match Keys::parse(text.reveal()) {
+                Ok(keys) => config.ledger.keys = keys,
+                Err(error) => self.wrong("ledger", format!("the key set {error}")),
+            },
+            None => self.require("ledger", "key_file or key_env: payload is stored encrypted only", false),
         }
         let Pseudonym { key_file, key_env, .. } = &config.pseudonym;
         match self.secret("pseudonym", "key", key_file, key_env) {

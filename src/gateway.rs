@@ -6,6 +6,7 @@ mod outbox;
 mod receipts;
 mod recipients;
 mod reload;
+mod retention;
 mod series;
 mod split;
 mod start;

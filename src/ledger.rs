@@ -9,16 +9,20 @@ mod load;
 mod memory;
 mod model;
 mod progress;
+mod purge;
 mod read;
 mod records;
 mod rows;
 mod save;
+mod seal;
 mod stored;
 mod work;
 mod writer;
 
 pub use model::*;
+pub use purge::{Purge, Purged};
 pub use records::Mark;
+pub use seal::{Keys, KeysError, SealError};
 
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
@@ -56,24 +60,25 @@ pub struct Ledger {
 
 impl Ledger {
     /// For the gateway, of which there is one: whoever held something before is gone, so that it is due.
-    pub async fn open(path: &Path, max_batch: NonZeroUsize) -> Result<Ledger, Error> {
-        Ledger::open_file(File::at(path), max_batch, QUIET).await
+    pub async fn open(path: &Path, max_batch: NonZeroUsize, keys: Keys) -> Result<Ledger, Error> {
+        Ledger::open_file(File::at(path), max_batch, keys, QUIET).await
     }
 
-    async fn open_file(file: File, max_batch: NonZeroUsize, quiet: Duration) -> Result<Ledger, Error> {
+    async fn open_file(file: File, max_batch: NonZeroUsize, keys: Keys, quiet: Duration) -> Result<Ledger, Error> {
         file.prepare().await?;
         let mut connection = file.writer().await.map_err(unavailable)?;
-        batch::release(&mut connection, micros(Timestamp::now())).await.map_err(unavailable)?;
+        batch::release(&mut connection, &keys, micros(Timestamp::now())).await.map_err(unavailable)?;
         let book = Book::load(&mut connection).await.map_err(unavailable)?;
-        Ledger::start(file, connection, book, max_batch, quiet)
+        Ledger::start(file, connection, book, max_batch, keys, quiet)
     }
 
-    /// For an operator's command: the gateway may be running on the same file, and keeps what it holds.
+    /// For an operator's command: the gateway may be running on the same file, and keeps what it holds. Without keys,
+    /// as no command shows payload or writes any.
     pub async fn open_beside(path: &Path) -> Result<Ledger, Error> {
         let file = File::at(path);
         file.check().await?;
         let connection = file.writer().await.map_err(unavailable)?;
-        Ledger::start(file, connection, Book::default(), NonZeroUsize::MIN, QUIET)
+        Ledger::start(file, connection, Book::default(), NonZeroUsize::MIN, Keys::default(), QUIET)
     }
 
     fn start(
@@ -81,6 +86,7 @@ impl Ledger {
         connection: SqliteConnection,
         book: Book,
         max_batch: NonZeroUsize,
+        keys: Keys,
         quiet: Duration,
     ) -> Result<Ledger, Error> {
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
@@ -89,7 +95,8 @@ impl Ledger {
         let writable = Arc::new(AtomicBool::new(true));
         let connection = Some(connection);
         let shared = writable.clone();
-        let writer = Writer { file, connection, memory, commands, max_batch, quiet, changed: None, writable: shared };
+        let writer =
+            Writer { file, connection, memory, commands, max_batch, keys, quiet, changed: None, writable: shared };
         writer.start().map_err(|error| {
             tracing::error!(%error, "the ledger cannot be started");
             Error::Unavailable
@@ -252,7 +259,7 @@ impl Ledger {
 
     /// What is final and owes a receipt.
     pub async fn unreceipted(&self, limit: usize) -> Result<Vec<Due>, Error> {
-        read::unreceipted(&mut *self.reader().await?, limit).await.map_err(unavailable)
+        read::unreceipted(&mut *self.reader().await?, &Keys::default(), limit).await.map_err(unavailable)
     }
 
     /// [`Error::NoSuchRow`] if it has one already; there is only ever one.
@@ -329,6 +336,25 @@ impl Ledger {
         let (at, who, why) = (micros(Timestamp::now()), who.to_owned(), why.to_owned());
         let action = Action { delivery: None, subject, at, who, what, why };
         self.ask(|reply| Command::Note { action, reply }).await
+    }
+
+    /// One step of forgetting: at most `limit` of what was over before `before`, from `after` on. A pass begins at 0.
+    pub async fn purge(
+        &self,
+        what: Purge,
+        before: Timestamp,
+        now: Timestamp,
+        after: i64,
+        limit: usize,
+    ) -> Result<Purged, Error> {
+        let records = match what {
+            Purge::Records => {
+                purge::ended_records(&mut *self.reader().await?, before, limit).await.map_err(unavailable)?
+            }
+            _ => Default::default(),
+        };
+        let step = purge::Step { what, before: micros(before), now: micros(now), after, limit, records };
+        self.ask(|reply| Command::Purge { step, reply }).await
     }
 
     /// Ends when all that was asked is done. Asking for more is answered with [`Error::Unavailable`].

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -39,11 +40,14 @@ base_url = "http://127.0.0.1:1"
 [receipts]
 key_file = "receipt.pem"
 issuer = "urn:nld:oin:00000099000900000000:systeem:ketenpoort"
+[ledger]
+key_file = "ledger.key"
 [pseudonym]
 key_file = "pseudonym.key"
 "#
     );
     std::fs::write(folder.join("pseudonym.key"), "k".repeat(32)).unwrap();
+    std::fs::write(folder.join("ledger.key"), ketenpoort::ledger::Keys::generate().unwrap()).unwrap();
     let path = folder.join("ketenpoort.toml");
     std::fs::write(&path, change(config)).unwrap();
     text(&path).to_owned()
@@ -69,7 +73,7 @@ fn help_names_the_commands_and_the_exit_codes() {
     ] {
         assert!(stdout(&help).contains(part), "{part}");
     }
-    let taught: [&[&str]; 15] = [
+    let taught: [&[&str]; 16] = [
         &["run"],
         &["check"],
         &["explain"],
@@ -82,6 +86,7 @@ fn help_names_the_commands_and_the_exit_codes() {
         &["receipt", "verify"],
         &["ledger", "subject"],
         &["keys", "generate"],
+        &["keys", "ledger"],
         &["keys", "jwks"],
         &["topology"],
         &["completions"],
@@ -171,6 +176,28 @@ fn a_person_is_asked_for_by_a_number_in_a_file_and_nowhere_is_it_repeated() {
 }
 
 #[test]
+fn a_ledger_key_is_made_once_and_rotated_before_the_older_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ledger.key");
+    let made = ketenpoort(&["keys", "ledger", text(&file)]);
+    assert_eq!(made.status.code(), Some(0));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(ketenpoort(&["keys", "ledger", text(&file)]).status.code(), Some(65), "never overwritten");
+
+    let rotated = ketenpoort(&["keys", "ledger", "--rotate", text(&file)]);
+    assert_eq!(rotated.status.code(), Some(0), "{}", stderr(&rotated));
+    assert_ne!(stdout(&rotated), stdout(&made), "the id of the new one");
+    let both = std::fs::read_to_string(&file).unwrap();
+    assert!(both.ends_with(&first) && both.lines().count() == 2);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    std::fs::write(&file, "geen sleutel").unwrap();
+    assert_eq!(ketenpoort(&["keys", "ledger", "--rotate", text(&file)]).status.code(), Some(65));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "geen sleutel");
+}
+
+#[test]
 fn keys_are_made_once_and_published_without_their_secret() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
@@ -217,7 +244,7 @@ fn run_tells_everything_that_is_wrong_before_it_connects() {
     let table: [(Change, &[&str]); 4] = [
         (&|_| "[broker]\nspeed = 1\n[wrong]".to_owned(), &["ketenpoort.toml:2", "ketenpoort.toml:3", "issuer"]),
         (&|config| policies(config).replace("receipt.pem", "none.pem"), &["no-policies", "none.pem"]),
-        (&|config| config.replace("[pseudonym]", "retired = [\"receipt.pem\"]\n[pseudonym]"), &["not a key set"]),
+        (&|config| config.replace("[ledger]", "retired = [\"receipt.pem\"]\n[ledger]"), &["not a key set"]),
         (&|config| config + "[telemetry]\nlog_filter = \"ketenpoort=loud\"", &["log_filter"]),
     ];
     for (change, expected) in table {

@@ -8,12 +8,20 @@ base_url = "http://127.0.0.1:18100"
 [receipts]
 key_file = "receipt.pem"
 issuer = "urn:nld:oin:00000099000900000000:systeem:ketenpoort"
+[ledger]
+key_env = "LEDGER"
 [pseudonym]
 key_env = "KEY"
 "#;
 
+const LEDGER_KEY: &str = "a2V0ZW5wb29ydCBzbGV1dGVsIHZvb3IgZGUgdG9ldHM=";
+
 fn load(text: &str) -> Result<Config, Vec<Finding>> {
-    let env = |name: &str| (name == "KEY").then(|| "k".repeat(32));
+    let env = |name: &str| match name {
+        "KEY" => Some("k".repeat(32)),
+        "LEDGER" => Some(LEDGER_KEY.to_owned()),
+        _ => None,
+    };
     Config::load("k.toml", text, Path::new("/etc/ketenpoort"), &env)
 }
 
@@ -57,6 +65,7 @@ max_delay = "1h"
         section(None, "receipts"),
         section(None, "receipts"),
         section(None, "delivery"),
+        section(None, "ledger"),
         section(None, "pseudonym"),
     ];
     assert_eq!(found, expected);
@@ -73,6 +82,8 @@ fn wrong_values_are_refused() {
         ("[limits]\nin_flight = 0", "nonzero"),
         ("[pseudonym2]", "no section"),
         ("[broker", "expected"),
+        ("[retention]\nlog_years = 3", "from 4"),
+        ("[retention]\ntraffic_months = 7", "6 at most"),
     ];
     for (text, hint) in table {
         let findings = load(&format!("{GOOD}\n{text}\n")).unwrap_err();
@@ -86,11 +97,11 @@ fn the_order_of_a_route_is_read_with_its_place() {
     let text = format!("{GOOD}[routing]\n\"a.b\" = [\"2\", \"1\"]\n");
     let routing = load(&text).unwrap().routing;
     let read: Vec<_> = routing.iter().map(|order| (order.kind.as_str(), order.rows.join(" "), order.line)).collect();
-    assert_eq!(read, [("a.b", "2 1".to_owned(), Some(12))]);
+    assert_eq!(read, [("a.b", "2 1".to_owned(), Some(14))]);
     assert_eq!(routing[0].file, "k.toml");
 
     let wrong = load(&format!("{GOOD}[routing]\n\"a.b\" = [1]\n\"c\" = [\"1\"]\n")).unwrap_err();
-    assert_eq!(wrong.iter().map(|f| (f.line, f.problem.place.as_str())).collect::<Vec<_>>(), [(Some(12), "routing")]);
+    assert_eq!(wrong.iter().map(|f| (f.line, f.problem.place.as_str())).collect::<Vec<_>>(), [(Some(14), "routing")]);
 }
 
 #[test]
@@ -98,12 +109,32 @@ fn the_annotated_example_loads_and_names_the_defaults() {
     let text = include_str!("../../deploy/ketenpoort.toml");
     let env = |name: &str| match name {
         "KETENPOORT_BROKER_URLS" => Some("amqp://localhost".to_owned()),
+        "KETENPOORT_LEDGER_KEYS" => Some(LEDGER_KEY.to_owned()),
         _ => Some("k".repeat(32)),
     };
     let example = Config::load("ketenpoort.toml", text, Path::new("/"), &env).unwrap();
-    let printed =
-        |config: &Config| format!("{:?} {:?} {:?} {:?}", config.delivery, config.limits, config.telemetry, config.stop);
+    let printed = |config: &Config| {
+        format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            config.delivery, config.limits, config.telemetry, config.retention, config.stop
+        )
+    };
     assert_eq!(printed(&example), printed(&load(GOOD).unwrap()));
     assert_eq!(example.broker.prefetch.get(), 512);
     assert_eq!(example.iris.breaker_failures.get(), 5);
+}
+
+#[test]
+fn a_ledger_without_a_good_key_set_is_refused() {
+    let cases = [
+        ("", "needs key_file or key_env"),
+        ("key_env = \"NOWHERE\"", "the environment has no NOWHERE"),
+        ("key_env = \"KEY\"", "key 1 is not 32 bytes in base64"),
+        ("key_file = \"no such file\"", "no such file"),
+    ];
+    for (setting, hint) in cases {
+        let findings = load(&GOOD.replace("key_env = \"LEDGER\"", setting)).unwrap_err();
+        let [finding] = findings.as_slice() else { panic!("{setting}: {findings:?}") };
+        assert!(finding.problem.place == "ledger" && finding.problem.hint.contains(hint), "{finding:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The files of a world: everything a gateway reads, written into one work folder.
 
 use super::Error;
+use crate::ledger::Keys;
 use crate::receipt::keys::Signer;
 use std::fs::File;
 use std::io::Write;
@@ -85,12 +86,14 @@ pub fn configuration(extra: &str, home: &Path, around: &Around<'_>) -> Result<Pa
     Signer::generate(&home.join("signing-key.pem"))?;
     let key = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     write(&home.join("pseudonym.key"), key.as_bytes())?;
+    let ledger_key = Keys::generate().map_err(|error| Error::File(home.join("ledger.key"), error.to_string()))?;
+    write(&home.join("ledger.key"), ledger_key.as_bytes())?;
     let text = |text: &str| Value::from(text).to_string();
     let folder = |name: &str| text(&around.root.join(name).to_string_lossy());
     let config = format!(
         r#"
         broker = {{ urls = [{broker}] }}
-        ledger = {{ path = "ledger.db" }}
+        ledger = {{ path = "ledger.db", key_file = "ledger.key" }}
         files = {{ schemas = {schemas}, policies = {policies}, mappings = {mappings}, partners = "partners" }}
         iris = {{ base_url = "http://{iris}" }}
         receipts = {{ key_file = "signing-key.pem", issuer = "{ISSUER}" }}

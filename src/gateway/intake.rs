@@ -81,12 +81,15 @@ impl Gateway {
             acker.release().await;
             return;
         };
-        acker.ack().await;
-        if is_list && !message.conflict {
-            self.after_list(accepted, message, &raw).await;
-        } else {
-            self.after(accepted, message, addresses, line).await;
-        }
+        let goes_on = async {
+            if is_list && !message.conflict {
+                self.after_list(accepted, message, &raw).await;
+            } else {
+                self.after(accepted, message, addresses, line).await;
+            }
+        };
+        // It is safe with us: what follows does not wait for a broker that may be gone.
+        futures_util::future::join(acker.ack(), goes_on).await;
         drop(permit);
     }
 

@@ -70,7 +70,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let webhooks = delivery::webhook::Client::new(&config.delivery)?;
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
-    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch).await?;
+    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch, config.ledger.keys.clone()).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
     let broker = broker::Options::new(&config.broker)?;
@@ -145,6 +145,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let taking_in = tokio::spawn(gateway.clone().take_in(inbound));
     let sweeping = tokio::spawn(gateway.clone().sweep());
     let gauges = tokio::spawn(gateway.clone().measure());
+    let forgetting = tokio::spawn(gateway.clone().forget(config.clone()));
     tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
 
     while let Some(asked) = stop.run_until_cancelled(hangup.recv()).await {
@@ -168,7 +169,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     tracing::info!("stopping: nothing more is taken in, what is in flight ends");
     intake.cancel().await;
     let drained = async {
-        let _ = tokio::join!(taking_in, sweeping, gauges);
+        let _ = tokio::join!(taking_in, sweeping, gauges, forgetting);
         gateway.tasks.close();
         gateway.tasks.wait().await;
     };

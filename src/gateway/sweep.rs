@@ -93,6 +93,11 @@ impl Gateway {
     async fn take_up(self: Arc<Self>, due: Due, pass: Option<Pass>) -> Option<Became> {
         let line = due.message.order.map(|order| self.series.line(order.key));
         let recipient = due.recipient.clone()?;
+        if let Some(error) = &due.unreadable {
+            // It stays as it is stored, so that it goes on once the key is back.
+            tracing::error!(%error, delivery = %due.delivery, code = %Code::PayloadUnreadable, "a payload is parked");
+            return Some(self.park(due.delivery, Reason::new(Code::PayloadUnreadable, error.to_string())).await);
+        }
         match (due.outgoing.clone(), due.raw.as_ref()) {
             (Some(outgoing), None) => {
                 let address = policy::address(&self.pipeline().directory, &recipient.0, &recipient.1);

@@ -4,6 +4,10 @@
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What was received on the channel and is not yet acknowledged to the broker.
 #[derive(Debug, Default)]
@@ -41,7 +45,7 @@ impl Acks {
     }
 
     pub(super) async fn release(&self, tag: u64, acker: lapin::Acker) {
-        told(acker.nack(BasicNackOptions { requeue: true, multiple: false }).await);
+        told(acker.nack(BasicNackOptions { requeue: true, multiple: false })).await;
         self.with(|window| window.settle(tag));
     }
 
@@ -52,12 +56,13 @@ impl Acks {
 
 async fn send(frames: Vec<Frame<lapin::Acker>>) {
     for Frame { ack, multiple } in frames {
-        told(ack.ack(BasicAckOptions { multiple }).await);
+        told(ack.ack(BasicAckOptions { multiple })).await;
     }
 }
 
-fn told(answer: lapin::Result<bool>) {
-    if !matches!(answer, Ok(true)) {
+/// A connection that is lost at the wrong moment answers never; what was to be told is then of no use any more.
+async fn told(telling: impl Future<Output = lapin::Result<bool>>) {
+    if !matches!(timeout(ANSWER_WITHIN, telling).await, Ok(Ok(true))) {
         tracing::debug!("the channel of a message is gone: the broker gives it again");
     }
 }

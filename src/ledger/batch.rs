@@ -2,9 +2,10 @@
 
 use super::command::Command;
 use super::memory::Memory;
+use super::seal::Keys;
 use super::stored::Result;
 use super::work::{Answer, Work};
-use super::{Accepted, Error, MessageKey, read};
+use super::{Accepted, Error, MessageKey, purge, read};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
 
@@ -13,6 +14,7 @@ use std::collections::HashMap;
 pub(super) async fn run(
     connection: &mut SqliteConnection,
     memory: &mut Memory,
+    keys: &Keys,
     commands: Vec<Command>,
 ) -> Result<Vec<Answer>> {
     // Plain statements: sqlx's own transactions cost a second exchange with its thread for each of them.
@@ -23,40 +25,45 @@ pub(super) async fn run(
     if !changes.is_empty() {
         let mut work = Work::load(connection, memory, &changes).await?;
         let made: Vec<Answer> = changes.into_iter().filter_map(|command| work.apply(command)).collect();
-        memory.keep(work.save(connection).await?);
+        memory.keep(work.save(connection, keys).await?);
         for answer in made {
             answers.push(with_receipts(connection, answer).await?);
         }
     }
     // Last, so that they see what the batch did.
     for command in claims {
-        answers.extend(claim(connection, memory, command).await?);
+        answers.extend(claim(connection, memory, keys, command).await?);
     }
     sqlx::query("COMMIT").execute(connection).await?;
     Ok(answers)
 }
 
 /// Whoever held something is gone: it is due, or it ends.
-pub(super) async fn release(connection: &mut SqliteConnection, now: i64) -> Result<()> {
+pub(super) async fn release(connection: &mut SqliteConnection, keys: &Keys, now: i64) -> Result<()> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut work = Work::leased(&mut transaction).await?;
     work.rows.values_mut().for_each(|row| row.progress.release(now));
-    work.save(&mut transaction).await?;
+    work.save(&mut transaction, keys).await?;
     sqlx::query("UPDATE delivery SET receipt_at = finished_at WHERE receipt_at IS NOT NULL")
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await
 }
 
-async fn claim(connection: &mut SqliteConnection, memory: &mut Memory, command: Command) -> Result<Option<Answer>> {
+async fn claim(
+    connection: &mut SqliteConnection,
+    memory: &mut Memory,
+    keys: &Keys,
+    command: Command,
+) -> Result<Option<Answer>> {
     match command {
         Command::ClaimDue { now, limit, lease, reply } => {
             let mut work = Work::due(connection, now, limit).await?;
             let claimed =
                 work.rows.values_mut().filter_map(|row| row.progress.claim(now, lease).is_ok().then_some(row.key));
             let claimed = claimed.collect();
-            memory.keep(work.save(connection).await?);
-            Ok(Some(Answer::known(reply, Ok(read::due(connection, claimed).await?))))
+            memory.keep(work.save(connection, keys).await?);
+            Ok(Some(Answer::known(reply, Ok(read::due(connection, keys, claimed).await?))))
         }
         Command::ClaimWaiting { asked, now, lease, reply } => {
             let mut work = Work::waiting(connection, &asked).await?;
@@ -68,8 +75,8 @@ async fn claim(connection: &mut SqliteConnection, memory: &mut Memory, command: 
                     row.progress.tried |= !row.volatile;
                 }
             }
-            memory.keep(work.save(connection).await?);
-            let mut claimed = read::due(connection, tried.keys().copied().collect()).await?;
+            memory.keep(work.save(connection, keys).await?);
+            let mut claimed = read::due(connection, keys, tried.keys().copied().collect()).await?;
             // Whoever claims it must know how it was until now.
             claimed.iter_mut().for_each(|due| due.tried = tried.get(&due.delivery.0).copied().unwrap_or(due.tried));
             Ok(Some(Answer::known(reply, Ok(claimed))))
@@ -78,9 +85,10 @@ async fn claim(connection: &mut SqliteConnection, memory: &mut Memory, command: 
             let mut work = Work::receipts_due(connection, now, limit).await?;
             let claimed = work.rows.keys().copied().collect();
             work.rows.values_mut().for_each(|row| row.progress.receipt_at = Some(now.saturating_add(lease)));
-            memory.keep(work.save(connection).await?);
+            memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }
+        Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
         _ => Ok(None),
     }
 }

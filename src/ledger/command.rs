@@ -1,6 +1,7 @@
 //! What the writer is asked to do, each with the way back. Values are put in their stored form here, by the
 //! caller, so that the one writer has less to do.
 
+use super::purge::{Purged, Step};
 use super::records::Mark;
 use super::stored::json;
 use super::work::Action;
@@ -22,13 +23,16 @@ pub(super) enum Command {
     ClaimDue { now: i64, limit: usize, lease: i64, reply: Reply<Vec<Due>> },
     ClaimWaiting { asked: ClaimWaiting, now: i64, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
+    Purge { step: Step, reply: Reply<Purged> },
     Close(oneshot::Sender<()>),
 }
 
 impl Command {
     /// Looks for rows, instead of naming one.
     pub fn is_claim(&self) -> bool {
-        matches!(self, Command::ClaimDue { .. } | Command::ClaimWaiting { .. } | Command::ClaimReceipts { .. })
+        let claims =
+            matches!(self, Command::ClaimDue { .. } | Command::ClaimWaiting { .. } | Command::ClaimReceipts { .. });
+        claims || matches!(self, Command::Purge { .. })
     }
 }
 

@@ -77,6 +77,7 @@ impl Work {
                 | Command::ClaimDue { .. }
                 | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
+                | Command::Purge { .. }
                 | Command::Close(_) => {}
             }
         }

@@ -1,6 +1,7 @@
 //! What the ledger is told and what it tells. No IO and no rules.
 
 use super::records::Mark;
+use super::seal::SealError;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -152,6 +153,8 @@ pub struct Due {
     pub outgoing: Option<Outgoing>,
     /// Where it must be decided anew: the message as it came in.
     pub raw: Option<Personal<Vec<u8>>>,
+    /// Why there is neither of both although it is stored: a person must bring the key.
+    pub unreadable: Option<SealError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What the ledger says: deliveries to take up, receipts to send, and what an operator sees. Changes nothing.
 
 use super::rows::{Statement, put_blob, put_one};
+use super::seal::{Keys, Place, SealError};
 use super::stored::{Columns, Result, bounded, timestamp};
 use super::{DeliveryKey, Due, DueReceipt, Head, MessageKey, Outgoing, Row, Waiting, WaitingFor};
 use crate::outcome::Outcome;
@@ -78,16 +79,16 @@ const WAITING_FOR: &str = "SELECT w.recipient, w.count, m.received_at FROM (SELE
                            min(key) AS key FROM delivery WHERE waits = 1 GROUP BY recipient) AS w \
                            JOIN delivery AS d ON d.key = w.key JOIN message AS m ON m.key = d.message";
 
-pub(super) async fn due(connection: &mut SqliteConnection, keys: Vec<i64>) -> Result<Vec<Due>> {
-    let rows = DUE.with(keys, put_one).fetch(connection).await?;
-    let mut due: Vec<Due> = rows.iter().filter_map(|row| readable(read_due(row))).collect();
+pub(super) async fn due(connection: &mut SqliteConnection, keys: &Keys, claimed: Vec<i64>) -> Result<Vec<Due>> {
+    let rows = DUE.with(claimed, put_one).fetch(connection).await?;
+    let mut due: Vec<Due> = rows.iter().filter_map(|row| readable(read_due(row, keys))).collect();
     due.sort_unstable_by_key(|due| due.delivery.0);
     Ok(due)
 }
 
-pub(super) async fn unreceipted(connection: &mut SqliteConnection, limit: usize) -> Result<Vec<Due>> {
+pub(super) async fn unreceipted(connection: &mut SqliteConnection, keys: &Keys, limit: usize) -> Result<Vec<Due>> {
     let rows = sqlx::query(OWING).bind(bounded(limit)).fetch_all(connection).await?;
-    Ok(rows.iter().filter_map(|row| readable(read_due(row))).collect())
+    Ok(rows.iter().filter_map(|row| readable(read_due(row, keys))).collect())
 }
 
 pub(super) async fn receipts(connection: &mut SqliteConnection, keys: Vec<i64>) -> Result<Vec<DueReceipt>> {
@@ -164,11 +165,12 @@ fn readable<T>(read: Result<T>) -> Option<T> {
     read.inspect_err(|error| tracing::error!(%error, "a row of the ledger cannot be read")).ok()
 }
 
-fn read_due(row: &SqliteRow) -> Result<Due> {
+fn read_due(row: &SqliteRow, keys: &Keys) -> Result<Due> {
     let mut columns = Columns::of(row);
-    Ok(Due {
-        delivery: DeliveryKey(columns.take()?),
-        message: read_head(&mut columns)?,
+    let delivery = DeliveryKey(columns.take()?);
+    let message = read_head(&mut columns)?;
+    let mut due = Due {
+        delivery,
         idempotency_key: Uuid::from_bytes(columns.bytes()?),
         recipient: read_recipient(&mut columns)?,
         decision: columns.json()?,
@@ -176,9 +178,18 @@ fn read_due(row: &SqliteRow) -> Result<Due> {
         reason: columns.json_or_null()?,
         attempts: columns.count()?,
         tried: columns.take()?,
-        raw: columns.take::<Option<Vec<u8>>>()?.map(Personal::new),
-        outgoing: read_outgoing(&mut columns)?,
-    })
+        raw: None,
+        outgoing: None,
+        unreadable: None,
+        message,
+    };
+    let raw = columns.take::<Option<Vec<u8>>>()?.map(|sealed| keys.open(sealed, Place::Raw(due.message.key.0)));
+    let outgoing = read_outgoing(&mut columns, keys, delivery)?;
+    match (raw.transpose(), outgoing.transpose()) {
+        (Ok(raw), Ok(outgoing)) => (due.raw, due.outgoing) = (raw.map(Personal::new), outgoing),
+        (Err(error), _) | (_, Err(error)) => due.unreadable = Some(error),
+    }
+    Ok(due)
 }
 
 fn read_head(columns: &mut Columns<'_>) -> Result<Head> {
@@ -202,10 +213,15 @@ fn read_recipient(columns: &mut Columns<'_>) -> Result<Option<(PartyId, Role)>> 
     Ok(party.zip(role).map(|(party, role)| (PartyId::new(party), Role::new(role))))
 }
 
-fn read_outgoing(columns: &mut Columns<'_>) -> Result<Option<Outgoing>> {
+fn read_outgoing(
+    columns: &mut Columns<'_>,
+    keys: &Keys,
+    delivery: DeliveryKey,
+) -> Result<Option<Result<Outgoing, SealError>>> {
     let Some(kind) = columns.take()? else { return Ok(None) };
     let (content_type, digest) = (columns.take()?, columns.take()?);
-    Ok(Some(Outgoing { kind, content_type, digest, body: Personal::new(columns.take()?) }))
+    let body = keys.open(columns.take()?, Place::Body(delivery.0));
+    Ok(Some(body.map(|body| Outgoing { kind, content_type, digest, body: Personal::new(body) })))
 }
 
 fn read_receipt(row: &SqliteRow) -> Result<DueReceipt> {

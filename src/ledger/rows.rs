@@ -1,6 +1,7 @@
 //! Statements over many rows at once. They come in few widths, so that each is prepared once and then reused; the
 //! places that are left over hold NULL, and every statement passes over a row that begins with NULL.
 
+use super::seal::SealError;
 use super::stored::Result;
 use crate::record::{Pseudonym, Subject};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -28,6 +29,17 @@ impl Values {
             self.refused.get_or_insert(error);
         }
         self
+    }
+
+    /// Where it could not be sealed, nothing of the batch is written.
+    pub fn put_sealed(&mut self, sealed: Result<Vec<u8>, SealError>) -> &mut Self {
+        match sealed {
+            Ok(sealed) => self.put(sealed),
+            Err(error) => {
+                self.refused.get_or_insert(error.into());
+                self
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Outgoing;
 use super::command::Accept;
 use super::rows::{Statement, Values, execute_together, put_one, put_subject};
+use super::seal::{Keys, Place};
 use super::stored::Result;
 use super::work::{Action, DeliveryRow, MessageRow, Pending, RecordRow, Row, Work, Written};
 use crate::outcome::Outcome;
@@ -84,13 +85,13 @@ const GIVEN: &str = "AS v WHERE v.column1 IS NOT NULL";
 
 impl Work {
     /// Gives back the rows, as they are now.
-    pub async fn save(mut self, connection: &mut SqliteConnection) -> Result<Vec<Row>> {
+    pub async fn save(mut self, connection: &mut SqliteConnection, keys: &Keys) -> Result<Vec<Row>> {
         let over = self.end_payloads();
         let rows = &self.rows;
         let mut changed: Vec<&Row> = rows.values().filter(|row| row.before.is_some() && row.is_changed()).collect();
         changed.sort_unstable_by_key(|row| row.key);
         let new = self.written.deliveries.drain(..).filter_map(|new| Some((rows.get(&new.key)?, new))).collect();
-        self.written.save(connection, changed, new).await?;
+        self.written.save(connection, keys, changed, new).await?;
         NO_RAW.with(over, put_one).execute(connection).await?;
         Ok(self.rows.into_values().collect())
     }
@@ -119,6 +120,7 @@ impl Written {
     async fn save(
         self,
         connection: &mut SqliteConnection,
+        keys: &Keys,
         changed: Vec<&Row>,
         new: Vec<(&Row, DeliveryRow)>,
     ) -> Result<()> {
@@ -147,9 +149,9 @@ impl Written {
         ];
         let accepted = vec![
             NEW_DELIVERY.with(new, put_delivery),
-            PENDING.with(kept, put_pending),
+            PENDING.with(kept, |kept, values| put_pending(kept, keys, values)),
             NEW_MESSAGE.with(messages, put_message),
-            NEW_RAW.with(raw, put_raw),
+            NEW_RAW.with(raw, |raw, values| put_raw(raw, keys, values)),
             HIGHEST.with(self.series.into_iter().collect(), put_highest),
         ];
         execute_together(connection, settled).await?;
@@ -178,8 +180,8 @@ fn put_message(row: MessageRow, values: &mut Values) {
     values.put(row.first).put(row.last).put(row.keeps_raw);
 }
 
-fn put_raw((message, content): (i64, Personal<Vec<u8>>), values: &mut Values) {
-    values.put(message).put(content.into_personal_data());
+fn put_raw((message, content): (i64, Personal<Vec<u8>>), keys: &Keys, values: &mut Values) {
+    values.put(message).put_sealed(keys.seal(content.into_personal_data(), Place::Raw(message)));
 }
 
 fn put_delivery((row, delivery): (&Row, DeliveryRow), values: &mut Values) {
@@ -203,12 +205,12 @@ fn put_progress(row: &Row, values: &mut Values) {
     values.put(series).put(progress.receipted).put(progress.receipt_at).put(i64::from(progress.receipt_attempts));
 }
 
-fn put_pending((key, decision, outgoing): (i64, String, Option<Outgoing>), values: &mut Values) {
+fn put_pending((key, decision, outgoing): (i64, String, Option<Outgoing>), keys: &Keys, values: &mut Values) {
     values.put(key).put(decision);
     match outgoing {
         Some(outgoing) => {
             values.put(outgoing.kind).put(outgoing.content_type).put(outgoing.digest);
-            values.put(outgoing.body.into_personal_data());
+            values.put_sealed(keys.seal(outgoing.body.into_personal_data(), Place::Body(key)));
         }
         None => (0..4).for_each(|_| _ = values.put(None::<i64>)),
     }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 mod accepting;
+mod at_rest;
 mod disclosed;
 mod durable;
 mod operator;
+mod purge;
 mod records;
 mod sending;
 mod series;
@@ -45,8 +47,20 @@ impl House {
 }
 
 async fn open(path: &Path) -> Ledger {
-    Ledger::open(path, NonZeroUsize::new(64).unwrap()).await.unwrap()
+    open_with(path, &[KEY]).await
 }
+
+/// Keys of the test's own, the current one first.
+async fn open_with(path: &Path, keys: &[&str]) -> Ledger {
+    Ledger::open(path, NonZeroUsize::new(64).unwrap(), keys_of(keys)).await.unwrap()
+}
+
+fn keys_of(keys: &[&str]) -> Keys {
+    Keys::parse(&keys.join("\n")).unwrap()
+}
+
+const KEY: &str = "a2V0ZW5wb29ydCBzbGV1dGVsIHZvb3IgZGUgdG9ldHM=";
+const NEWER_KEY: &str = "a2V0ZW5wb29ydCBzbGV1dGVsIG5hIGRlIHdpc3NlbHM=";
 
 /// Seconds after the beginning of a day.
 fn at(seconds: i64) -> Timestamp {

@@ -172,6 +172,7 @@ impl Work {
             Command::ClaimDue { .. }
             | Command::ClaimWaiting { .. }
             | Command::ClaimReceipts { .. }
+            | Command::Purge { .. }
             | Command::Close(_) => return None,
         })
     }

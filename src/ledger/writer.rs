@@ -5,6 +5,7 @@ use super::batch;
 use super::command::Command;
 use super::file::File;
 use super::memory::Memory;
+use super::seal::Keys;
 use super::stored::Result;
 use super::work::Answer;
 use sqlx::{Connection, SqliteConnection};
@@ -26,6 +27,7 @@ pub(super) struct Writer {
     pub memory: Memory,
     pub commands: mpsc::Receiver<Command>,
     pub max_batch: NonZeroUsize,
+    pub keys: Keys,
     pub quiet: Duration,
     /// Since when there is something in the write-ahead log.
     pub changed: Option<Instant>,
@@ -86,7 +88,7 @@ impl Writer {
 
     /// Where this fails, nobody is answered, which says that nothing was done.
     async fn write(&mut self, batch: Vec<Command>) {
-        let changes = batch.iter().any(|command| !command.is_claim());
+        let changes = batch.iter().any(|command| !command.is_claim() || matches!(command, Command::Purge { .. }));
         match self.try_write(batch).await {
             Ok(answers) => {
                 // A claim that finds nothing also succeeds on a full disk.
@@ -109,7 +111,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.file.writer().await?),
         };
-        batch::run(connection, &mut self.memory, batch).await
+        batch::run(connection, &mut self.memory, &self.keys, batch).await
     }
 
     /// The gateway looks for what is due twice a second, so that this is done in time without a clock of its own.

@@ -20,6 +20,7 @@ fn installation(folder: &Path, address: &str) {
     }
     copy(&root().join("deploy/partners"), &folder.join("partners"));
     fs::write(folder.join("pseudonym.key"), "k".repeat(32)).unwrap();
+    fs::write(folder.join("ledger.key"), ketenpoort::ledger::Keys::generate().unwrap()).unwrap();
     ketenpoort::receipt::keys::Signer::generate(&folder.join("signing-key.pem")).unwrap();
     let config = format!(
         r#"
@@ -27,6 +28,7 @@ fn installation(folder: &Path, address: &str) {
         iris = {{ base_url = "http://{address}" }}
         telemetry = {{ otlp_endpoint = "http://{address}" }}
         receipts = {{ key_file = "signing-key.pem", issuer = "urn:nld:oin:00000099000900000003:systeem:ketenpoort" }}
+        ledger = {{ key_file = "ledger.key" }}
         pseudonym = {{ key_file = "pseudonym.key" }}
         http = {{ listen = "127.0.0.1:0" }}
         "#

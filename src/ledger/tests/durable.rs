@@ -45,7 +45,7 @@ async fn a_batch_that_cannot_be_written_leaves_nothing_and_the_next_one_goes_on(
     let file = File::at(&folder.path().join("ledger.db"));
     let most_pages = file.most_pages.clone();
     most_pages.store(100, Ordering::Relaxed);
-    let ledger = Ledger::open_file(file, NonZeroUsize::new(64).unwrap(), QUIET).await.unwrap();
+    let ledger = Ledger::open_file(file, NonZeroUsize::new(64).unwrap(), keys_of(&[KEY]), QUIET).await.unwrap();
     let house = House { folder, ledger };
     let ledger = &house.ledger;
     let key = accept_one(ledger, message("a", vec![ready()])).await;
@@ -82,12 +82,14 @@ async fn bytes_that_are_no_longer_needed_are_overwritten() {
         let message = NewMessage { raw: long("INKOMEND-BSN"), ..message(&number.to_string(), deliveries) };
         keys.extend(accept(&ledger, message).await);
     }
-    assert!(holds(&path, "UITGAAND-BSN") && holds(&path, "INKOMEND-BSN") && holds(&path, "UITGAAND persoon"));
+    let stored = stored_payload(&ledger).await;
+    assert!(stored.iter().all(|sealed| holds_bytes(&path, sealed)), "it lies there sealed");
     for key in keys {
         ledger.delivered(key, receipt(), at(1)).await.unwrap();
     }
     ledger.close().await;
     assert!(!path.with_extension("db-wal").exists());
+    assert!(!stored.iter().any(|sealed| holds_bytes(&path, sealed)), "nor sealed");
     for marker in ["UITGAAND-BSN", "INKOMEND-BSN", "UITGAAND persoon", "RAUW"] {
         assert!(!holds(&path, marker), "{marker}");
     }
@@ -98,21 +100,32 @@ async fn bytes_that_are_no_longer_needed_are_overwritten() {
 async fn once_it_is_quiet_the_log_holds_nothing_either() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
-    let ledger = Ledger::open_file(File::at(&path), NonZeroUsize::MIN, Duration::ZERO).await.unwrap();
+    let ledger = Ledger::open_file(File::at(&path), NonZeroUsize::MIN, keys_of(&[KEY]), Duration::ZERO).await.unwrap();
     let key = accept_one(&ledger, message("a", vec![ready()])).await;
+    let stored = stored_payload(&ledger).await;
     ledger.delivered(key, receipt(), at(1)).await.unwrap();
     // Answered only when what came before is tidied up.
     ledger.claim_due(at(1), 10, LEASE).await.unwrap();
     assert_eq!(std::fs::metadata(path.with_extension("db-wal")).unwrap().len(), 0);
-    assert!(!holds(&path, "UITGAAND persoon"));
+    assert!(!holds(&path, "UITGAAND persoon") && !holds_bytes(&path, &stored[0]));
 }
 
-fn holds(path: &Path, marker: &str) -> bool {
+/// The beginning of every sealed value.
+async fn stored_payload(ledger: &Ledger) -> Vec<Vec<u8>> {
+    let sealed = "SELECT substr(content, 1, 24) FROM raw UNION ALL SELECT substr(body, 1, 24) FROM pending WHERE body IS NOT NULL";
+    sqlx::query_scalar(sealed).fetch_all(&ledger.readers).await.unwrap()
+}
+
+pub(super) fn holds(path: &Path, marker: &str) -> bool {
+    holds_bytes(path, marker.as_bytes())
+}
+
+fn holds_bytes(path: &Path, marker: &[u8]) -> bool {
     let in_file = |path: &Path| {
         let bytes = std::fs::read(path).unwrap_or_default();
-        bytes.windows(marker.len()).any(|window| window == marker.as_bytes())
+        bytes.windows(marker.len()).any(|window| window == marker)
     };
-    in_file(path) || in_file(&path.with_extension("db-wal"))
+    ["db", "db-wal", "db-shm"].iter().any(|extension| in_file(&path.with_extension(extension)))
 }
 
 #[tokio::test]
@@ -131,12 +144,16 @@ async fn only_a_file_of_ours_and_of_this_version_is_opened() {
     }
     for path in [&text, &foreign, &newer] {
         let before = std::fs::read(path).unwrap();
-        assert!(matches!(Ledger::open(path, NonZeroUsize::MIN).await, Err(Error::Unusable)), "{}", path.display());
+        assert!(
+            matches!(Ledger::open(path, NonZeroUsize::MIN, keys_of(&[KEY])).await, Err(Error::Unusable)),
+            "{}",
+            path.display()
+        );
         assert!(matches!(Ledger::open_beside(path).await, Err(Error::Unusable)), "{}", path.display());
         assert_eq!(std::fs::read(path).unwrap(), before, "{} is left as it was", path.display());
     }
     let nowhere = folder.path().join("no such folder/ledger.db");
-    assert!(matches!(Ledger::open(&nowhere, NonZeroUsize::MIN).await, Err(Error::Unavailable)));
+    assert!(matches!(Ledger::open(&nowhere, NonZeroUsize::MIN, keys_of(&[KEY])).await, Err(Error::Unavailable)));
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ CREATE UNIQUE INDEX message_identity ON message (identity);
 
 CREATE TABLE raw (
     message INTEGER PRIMARY KEY,
+    -- Encrypted, as is `pending.body`.
     content BLOB NOT NULL
 ) STRICT;
 
@@ -123,4 +124,21 @@ CREATE TABLE action (
     who TEXT NOT NULL,
     what TEXT NOT NULL,
     why TEXT NOT NULL
+) STRICT;
+
+-- What went after its term, by day of the term: what, how many, what ended before when, and when that was done last.
+CREATE TABLE purge (
+    what TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    before INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    -- The last message that was looked at, where the next pass goes on from there.
+    last INTEGER NOT NULL,
+    PRIMARY KEY (what, day)
+) STRICT, WITHOUT ROWID;
+
+-- Messages that were not over when their traffic data were purged.
+CREATE TABLE left_behind (
+    message INTEGER PRIMARY KEY
 ) STRICT;
