@@ -112,7 +112,7 @@ async fn what_waited_for_too_long_is_parked_and_a_person_decides() {
     let delivery = parked["delivery"].to_string();
     let done = scene.parked(&["replay", &delivery, "--who", "m.visser", "--why", "weer bereikbaar"]).await;
     assert!(done.status.success(), "{done:?}");
-    scene.settled(&[message.sent.clone()]).await;
+    scene.settled(std::slice::from_ref(&message.sent)).await;
     scene.close(vec![message.sent]).await.balance().assert_balanced();
 }
 
