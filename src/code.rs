@@ -74,6 +74,8 @@ codes! {
     BrokerUnavailable = "KP-5006", "the broker cannot be reached", "the gateway keeps trying; check the broker";
     Discarded = "KP-5007", "discarded by a person", "see the ledger for who and why";
     QueueUnavailable = "KP-5008", "a partner's queue cannot be consumed", "declare the topology (it is exported by the gateway) and let the gateway read the queue; it keeps trying";
+    RecipientBusy = "KP-5009", "the recipient takes nothing or no more now", "it waits, and goes out in order once the recipient can take it; if it lasts, check the recipient's endpoint";
+    WaitedTooLong = "KP-5010", "the recipient took nothing for too long", "a person decides: parked replay or parked discard";
     // 6xxx: the ledger and receipts
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";

@@ -122,6 +122,17 @@ section! {
         /// How often what waits for a person's judgement is looked at again.
         recheck: Duration = Duration::seconds(60),
         webhook_timeout: Duration = Duration::seconds(15),
+        /// Deliveries on their way to one recipient at once, so that one that hangs takes no room from the others.
+        webhook_in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31),
+        /// The same for queues, which our own broker answers for.
+        queue_in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
+        /// Failures in a row after which a recipient is left alone for a while.
+        breaker_failures: NonZeroU32 = NonZeroU32::MIN.saturating_add(4),
+        breaker_open: Duration = Duration::seconds(10),
+        /// Deliveries a second to one that is back, at the most.
+        drain_rate: NonZeroU32 = NonZeroU32::MIN.saturating_add(199),
+        /// What waited for its recipient for so long is parked.
+        max_age: Duration = Duration::seconds(72 * 3600),
         /// Certificates that are trusted instead of the system's, for all webhooks.
         ca_file: Option<PathBuf> = None,
     }

@@ -1,9 +1,12 @@
 //! Delivery: the last room. Sends bytes to an address that policy gave, and tells how it went. Decides nothing.
 
 pub mod amqp;
+pub mod gate;
+pub mod pace;
 pub mod webhook;
 
 use crate::backoff;
+use gate::Health;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -63,6 +66,21 @@ impl Failure {
             | Failure::Unroutable
             | Failure::Unreachable
             | Failure::Timeout => Class::Retry { after: None },
+        }
+    }
+
+    /// What it says about the recipient, for whom others may be waiting.
+    pub fn health(&self) -> Health {
+        match *self {
+            Failure::Disconnected | Failure::Unconfirmed => Health::Unknown,
+            // It answers, and what it says is about this one message.
+            Failure::Status { .. } if self.class() == Class::Park => Health::Up,
+            Failure::Status { status: 429 | 503, retry_after } => Health::Down { asked: retry_after },
+            Failure::Status { .. }
+            | Failure::Nacked
+            | Failure::Unroutable
+            | Failure::Unreachable
+            | Failure::Timeout => Health::Down { asked: None },
         }
     }
 
@@ -132,6 +150,29 @@ mod tests {
         let heard_nothing = [Failure::Disconnected, Failure::Unconfirmed, Failure::Unreachable, Failure::Timeout];
         for unknown in heard_nothing.into_iter().chain([302, 408, 500, 502, 504].map(status)) {
             assert!(!unknown.is_refusal(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_a_failure_says_about_the_recipient() {
+        const DOWN: Health = Health::Down { asked: None };
+        let asked = Some(Duration::from_secs(90));
+        let status = |status| Failure::Status { status, retry_after: asked };
+        for (failure, health) in [
+            (Failure::Disconnected, Health::Unknown),
+            (Failure::Unconfirmed, Health::Unknown),
+            (Failure::Nacked, DOWN),
+            (Failure::Unroutable, DOWN),
+            (Failure::Unreachable, DOWN),
+            (Failure::Timeout, DOWN),
+            (status(401), DOWN),
+            (status(404), DOWN),
+            (status(422), Health::Up),
+            (status(429), Health::Down { asked }),
+            (status(500), DOWN),
+            (status(503), Health::Down { asked }),
+        ] {
+            assert_eq!(failure.health(), health, "{failure}");
         }
     }
 

@@ -4,6 +4,7 @@
 mod intake;
 mod outbox;
 mod receipts;
+mod recipients;
 mod reload;
 mod retention;
 mod series;
@@ -45,6 +46,9 @@ pub(crate) struct Gateway {
     publisher: delivery::amqp::Publisher,
     webhooks: delivery::webhook::Client,
     retries: delivery::Retries,
+    /// One recipient that is slow or down holds up no other.
+    gates: delivery::gate::Gates,
+    room: recipients::Room,
     metrics: Metrics,
     /// Messages worked on at once; overload slows intake, never memory.
     in_flight: Arc<Semaphore>,

@@ -28,7 +28,7 @@ use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, SignedReceipt};
 use crate::record::{Record, Subject};
-use command::{Accept, Change, Command, Reply, Settlement};
+use command::{Accept, Change, ClaimWaiting, Command, Reply, Retrying, Settlement};
 use file::File;
 use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
@@ -172,8 +172,24 @@ impl Ledger {
         reason: Reason,
         tried: bool,
     ) -> Result<Retry, Error> {
-        let (next, reason, at) = (micros(next), stored::json(&reason), micros(Timestamp::now()));
-        self.ask(|reply| Command::Retry { delivery, attempts, next, reason, tried, at, reply }).await
+        self.retrying(delivery, Retrying { attempts, next: Some(micros(next)), reason: stored::json(&reason), tried })
+            .await
+    }
+
+    /// The same, but once its recipient can take it: then [`Ledger::claim_waiting`] has it.
+    pub async fn wait_for_recipient(
+        &self,
+        delivery: DeliveryKey,
+        attempts: u32,
+        reason: Reason,
+        tried: bool,
+    ) -> Result<Retry, Error> {
+        self.retrying(delivery, Retrying { attempts, next: None, reason: stored::json(&reason), tried }).await
+    }
+
+    async fn retrying(&self, delivery: DeliveryKey, retrying: Retrying) -> Result<Retry, Error> {
+        let at = micros(Timestamp::now());
+        self.ask(|reply| Command::Retry { delivery, retrying, at, reply }).await
     }
 
     pub async fn wait(
@@ -219,6 +235,26 @@ impl Ledger {
     pub async fn claim_due(&self, now: Timestamp, limit: usize, lease: SignedDuration) -> Result<Vec<Due>, Error> {
         let (now, lease) = (micros(now), duration(lease));
         self.ask(|reply| Command::ClaimDue { now, limit, lease, reply }).await
+    }
+
+    /// What waits for this recipient, as far as it was received by then: the oldest first, after `skip` of them where
+    /// there are so many. As with [`Ledger::claim_due`].
+    pub async fn claim_waiting(
+        &self,
+        recipient: &PartyId,
+        skip: u32,
+        limit: usize,
+        received_by: Timestamp,
+        lease: SignedDuration,
+    ) -> Result<Vec<Due>, Error> {
+        let asked = ClaimWaiting { recipient: recipient.clone(), skip, limit, received_by: micros(received_by) };
+        let (now, lease) = (micros(Timestamp::now()), duration(lease));
+        self.ask(|reply| Command::ClaimWaiting { asked, now, lease, reply }).await
+    }
+
+    /// For which recipients deliveries wait.
+    pub async fn waiting_for(&self) -> Result<Vec<WaitingFor>, Error> {
+        read::waiting_for(&mut *self.reader().await?).await.map_err(unavailable)
     }
 
     /// What is final and owes a receipt.

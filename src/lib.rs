@@ -5,6 +5,7 @@
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
 pub mod backoff;
+pub mod breaker;
 pub mod broker;
 pub mod casetable;
 pub mod catalogue;

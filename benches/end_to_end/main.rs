@@ -7,6 +7,7 @@
 //! `KETENPOORT_BENCH_MESSAGES` (10000) and `KETENPOORT_BENCH_ROUNDS` (3) set its size, `KETENPOORT_BENCH_CONFIG` other
 //! settings of the gateway, as TOML.
 
+mod outage;
 mod relay;
 
 use futures_util::StreamExt;
@@ -61,6 +62,7 @@ async fn main() {
     let half = latency(&world, gateway / 2.0).await;
     let ms = |quantile: f64| half.value_at_quantile(quantile) as f64 / 1000.0;
     println!("at half load, to the municipality: p50 {:.1} ms, p99 {:.1} ms", ms(0.5), ms(0.99));
+    outage::rounds(&world, gateway / 4.0).await;
     let peak = status(pid(&world), "VmHWM").unwrap_or_default();
     println!("peak memory           {:>8} MB", peak / 1024);
     world.stop_gateway().await.expect("the gateway ends well");

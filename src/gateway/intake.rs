@@ -122,6 +122,7 @@ impl Gateway {
                         tried: false,
                         again: false,
                         mark: message.mark.clone().filter(|_| planned.volatile),
+                        pass: None,
                     };
                     sends.push(self.deliver(job, address, line.as_deref()));
                 }

@@ -5,6 +5,7 @@ use super::{Became, Gateway};
 use crate::code::Code;
 use crate::core::Fate;
 use crate::delivery::amqp::Publication;
+use crate::delivery::gate::{Gate, Health, Pass};
 use crate::delivery::{Class, Failure};
 use crate::directory::Endpoint;
 use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
@@ -15,7 +16,7 @@ use crate::policy::Address;
 use crate::receipt::Decision;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub(super) struct Job {
     pub again: bool,
     /// How far the records had come when it was decided, where it rests on facts.
     pub mark: Option<Mark>,
+    /// Where it waited for its recipient, and was let through.
+    pub pass: Option<Pass>,
 }
 
 /// A delivery that ends, and what its receipt must know of it.
@@ -64,12 +67,24 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(self: &Arc<Self>, job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
+    pub(super) async fn deliver(
+        self: &Arc<Self>,
+        mut job: Job,
+        address: Option<Address>,
+        line: Option<&Line>,
+    ) -> Became {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
-        let Some((line, order)) = line.zip(job.head.order) else { return self.attempt(job, &address).await };
+        // Before its turn, so that no more than a few wait for the turn of another that hangs.
+        let gate = self.gates.gate(address.party());
+        let let_through = job.pass.take().filter(|pass| pass.is_for(address.party()));
+        let pass = let_through.or_else(|| gate.enter(self.room.of(address.endpoint()), Instant::now()));
+        let Some(pass) = pass else { return self.leave_waiting(job, &gate).await };
+        let Some((line, order)) = line.zip(job.head.order) else {
+            return self.attempt(job, &address, &gate, pass).await;
+        };
         let turn = line.turn(&job.recipient.0);
         let mut last = turn.lock().await;
         // The line remembers only as long as somebody holds it; the ledger always.
@@ -78,10 +93,10 @@ impl Gateway {
             return self.end_superseded(&job).await;
         }
         *last = order.sequence;
-        self.attempt(job, &address).await
+        self.attempt(job, &address, &gate, pass).await
     }
 
-    async fn attempt(self: &Arc<Self>, job: Job, address: &Address) -> Became {
+    async fn attempt(self: &Arc<Self>, job: Job, address: &Address, gate: &Gate, pass: Pass) -> Became {
         // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
         if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
             let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
@@ -92,8 +107,14 @@ impl Gateway {
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
         let sent = self.send(&job, address).instrument(span).await;
         match sent {
-            Ok(()) => self.delivered(job).await,
-            Err(failure) => self.failed(job, &failure).await,
+            Ok(()) => {
+                self.settle(pass, Health::Up, address.party(), None);
+                self.delivered(job).await
+            }
+            Err(failure) => {
+                let is_down = self.settle(pass, failure.health(), address.party(), Some(&failure));
+                self.failed(job, &failure, gate, is_down).await
+            }
         }
     }
 
@@ -158,10 +179,15 @@ impl Gateway {
         (Outcome::Delivered, None)
     }
 
-    async fn failed(self: &Arc<Self>, job: Job, failure: &Failure) -> Became {
+    async fn failed(self: &Arc<Self>, job: Job, failure: &Failure, gate: &Gate, is_down: bool) -> Became {
+        let code = if matches!(failure, Failure::Unroutable) { Code::Unroutable } else { Code::DeliveryFailed };
+        let tried = job.tried || !failure.is_refusal();
+        if is_down && failure.class() != Class::Park {
+            // It is not this delivery: the attempt is not counted, however long the recipient is down.
+            return self.wait_for_recipient(job, gate, Reason::new(code, failure.to_string()), tried).await;
+        }
         // Our own broker being gone says nothing about the recipient: it does not count as an attempt.
         let attempts = if matches!(failure, Failure::Disconnected) { job.attempts } else { job.attempts + 1 };
-        let code = if matches!(failure, Failure::Unroutable) { Code::Unroutable } else { Code::DeliveryFailed };
         let after = match failure.class() {
             Class::Park => {
                 return self.park(job.delivery, Reason::new(Code::RecipientRefused, failure.to_string())).await;
@@ -180,7 +206,6 @@ impl Gateway {
             next = next.max(now + asked);
         }
         tracing::warn!(recipient = %job.recipient.0, error = %failure, %code, attempts, "a delivery failed; it is retried");
-        let tried = job.tried || !failure.is_refusal();
         self.retry(Job { attempts, ..job }, next, Reason::new(code, failure.to_string()), tried).await
     }
 
@@ -188,6 +213,10 @@ impl Gateway {
         let code = reason.code;
         let write = || self.ledger.retry_tried(job.delivery, job.attempts, next, reason.clone(), tried);
         let retried = self.until_recorded(write).await;
+        self.retried(&job, retried, code).await
+    }
+
+    pub(super) async fn retried(self: &Arc<Self>, job: &Job, retried: Option<Retry>, code: Code) -> Became {
         match retried {
             Some(Retry::Superseded) => {
                 self.settle_superseded().await;
@@ -255,6 +284,7 @@ impl Gateway {
         recipient: (PartyId, Role),
         raw: &crate::envelope::RawMessage,
         line: Option<&Line>,
+        pass: Option<Pass>,
     ) -> Option<Became> {
         let now = Timestamp::now();
         let pipeline = self.pipeline();
@@ -287,7 +317,7 @@ impl Gateway {
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
                 self.until_recorded(ready).await?;
                 let mark = mark.filter(|_| planned.volatile);
-                let job = Job { mark, ..self.job(&due, recipient, outgoing, planned.decision) };
+                let job = Job { mark, pass, ..self.job(&due, recipient, outgoing, planned.decision) };
                 Some(self.deliver(job, Some(address), line).await)
             }
             Fate::Wait(outcome, reason, until) => {
@@ -328,6 +358,7 @@ impl Gateway {
             tried: due.tried,
             again: true,
             mark: None,
+            pass: None,
         }
     }
 

@@ -2,12 +2,14 @@
 //! dropped at the stop that was not safe.
 
 use super::Gateway;
+use super::recipients::Room;
 use super::reload::{self, Read, Reloaded};
 use super::series::Series;
 use crate::config::Config;
 use crate::core::Pipeline;
 use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
+use crate::delivery::gate::{self, Gates};
 use crate::facts::iris;
 use crate::http::{self, Probe, Ready};
 use crate::intake::Intake;
@@ -92,6 +94,17 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
             max_attempts: config.delivery.max_attempts,
             recheck: config.delivery.recheck.get(),
         },
+        gates: Gates::new(gate::Options {
+            failures: config.delivery.breaker_failures,
+            rest: config.delivery.breaker_open.get(),
+            at_once: config.delivery.webhook_in_flight.min(config.delivery.queue_in_flight),
+            drain_rate: config.delivery.drain_rate,
+        }),
+        room: Room {
+            webhooks: config.delivery.webhook_in_flight,
+            queues: config.delivery.queue_in_flight,
+            max_age: config.delivery.max_age.get(),
+        },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
         resumed: Arc::new(Semaphore::new(config.limits.in_flight.get().div_ceil(2))),
@@ -102,6 +115,8 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         stopping: stop.clone(),
         tasks: TaskTracker::new(),
     });
+    // What waits for a recipient goes first: that is known before anything new comes in.
+    gateway.look_after_recipients().await;
     let (sender, inbound) = mpsc::channel(INBOUND);
     let options = intake::Options {
         broker,
@@ -200,6 +215,7 @@ impl Gateway {
             if let Ok(waiting) = self.ledger.waiting().await {
                 self.metrics.waiting(&waiting, Timestamp::now());
             }
+            self.look_after_recipients().await;
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Takes up what is due in the ledger: what is tried again, what waited for its day or its turn, what a crash cut
 //! short. Never more at once than there is room for.
 
-use super::outbox::AT_ONCE;
+use super::outbox::{AT_ONCE, Job};
 use super::{Became, Gateway};
 use crate::code::Code;
+use crate::delivery::gate::Pass;
 use crate::envelope::RawMessage;
 use crate::ledger::Due;
 use crate::outcome::Reason;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tracing::Instrument;
 
 /// How long a claimed row stays ours; after a crash the start releases it at once.
-const LEASE: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const TICK: Duration = Duration::from_millis(500);
 /// Where there is more to do, it is fetched once there is room for so much of it.
 const REFILL: u32 = 32;
@@ -34,7 +35,12 @@ impl Gateway {
                 // After a long outage, or of a long list, there is a lot; it need not wait for the next tick.
                 () = self.room(refill), if more => {}
                 () = self.due.notified() => {}
+                () = self.gates.freed() => {
+                    self.take_up_waiting().await;
+                    continue;
+                }
             }
+            self.take_up_waiting().await;
             more = self.take_up_due().await;
         }
     }
@@ -53,30 +59,38 @@ impl Gateway {
     /// Whether there may be more of it.
     async fn take_up_due(self: &Arc<Self>) -> bool {
         // Room first, claims after: what is claimed is worked on at once.
-        let room = self.in_flight.available_permits().min(self.resumed.available_permits()).min(AT_ONCE);
+        let room = self.room_for_more();
         if room == 0 {
             return true;
         }
         let claimed = self.ledger.claim_due(Timestamp::now(), room, LEASE).await.unwrap_or_default();
         let more = claimed.len() == room;
         for due in claimed {
-            let permits = (self.resumed.clone().acquire_owned().await, self.in_flight.clone().acquire_owned().await);
-            let (Ok(resumed), Ok(in_flight)) = permits else { return false };
-            let gateway = self.clone();
-            let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
-            self.tasks.spawn(
-                async move {
-                    super::note_outcome(gateway.take_up(due).await.as_slice());
-                    drop((resumed, in_flight));
-                }
-                .instrument(span),
-            );
+            self.start(due, None).await;
         }
         more
     }
 
+    pub(super) fn room_for_more(&self) -> usize {
+        self.in_flight.available_permits().min(self.resumed.available_permits()).min(AT_ONCE)
+    }
+
+    pub(super) async fn start(self: &Arc<Self>, due: Due, pass: Option<Pass>) {
+        let permits = (self.resumed.clone().acquire_owned().await, self.in_flight.clone().acquire_owned().await);
+        let (Ok(resumed), Ok(in_flight)) = permits else { return };
+        let gateway = self.clone();
+        let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
+        self.tasks.spawn(
+            async move {
+                super::note_outcome(gateway.take_up(due, pass).await.as_slice());
+                drop((resumed, in_flight));
+            }
+            .instrument(span),
+        );
+    }
+
     /// One delivery out of the ledger: sent again, or decided anew where its facts may have changed.
-    async fn take_up(self: Arc<Self>, due: Due) -> Option<Became> {
+    async fn take_up(self: Arc<Self>, due: Due, pass: Option<Pass>) -> Option<Became> {
         let line = due.message.order.map(|order| self.series.line(order.key));
         let recipient = due.recipient.clone()?;
         if let Some(error) = &due.unreadable {
@@ -88,7 +102,7 @@ impl Gateway {
             (Some(outgoing), None) => {
                 let address = policy::address(&self.pipeline().directory, &recipient.0, &recipient.1);
                 let decision = due.decision.clone();
-                let job = self.job(&due, recipient, outgoing, decision);
+                let job = Job { pass, ..self.job(&due, recipient, outgoing, decision) };
                 Some(self.deliver(job, address, line.as_deref()).await)
             }
             (_, Some(raw)) => {
@@ -96,7 +110,7 @@ impl Gateway {
                     let reason = Reason::new(Code::MappingFailed, "the stored message cannot be read back");
                     return Some(self.park(due.delivery, reason).await);
                 };
-                self.decide_anew(due, recipient, &raw, line.as_deref()).await
+                self.decide_anew(due, recipient, &raw, line.as_deref(), pass).await
             }
             (None, None) => {
                 let reason = Reason::new(Code::MappingFailed, "there is nothing to send and nothing to decide on");

@@ -7,6 +7,7 @@ use super::stored::Result;
 use super::work::{Answer, Work};
 use super::{Accepted, Error, MessageKey, purge, read};
 use sqlx::{Connection, SqliteConnection};
+use std::collections::HashMap;
 
 /// What the callers are to be told, once this returns. If it fails, the connection must be given up: then nothing
 /// was done, but the transaction may still be open and the memory not be right.
@@ -63,6 +64,22 @@ async fn claim(
             let claimed = claimed.collect();
             memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::due(connection, keys, claimed).await?))))
+        }
+        Command::ClaimWaiting { asked, now, lease, reply } => {
+            let mut work = Work::waiting(connection, &asked).await?;
+            let mut tried = HashMap::new();
+            for row in work.rows.values_mut() {
+                let before = row.progress.tried;
+                if row.progress.claim(now, lease).is_ok() {
+                    tried.insert(row.key, before);
+                    row.progress.tried |= !row.volatile;
+                }
+            }
+            memory.keep(work.save(connection, keys).await?);
+            let mut claimed = read::due(connection, keys, tried.keys().copied().collect()).await?;
+            // Whoever claims it must know how it was until now.
+            claimed.iter_mut().for_each(|due| due.tried = tried.get(&due.delivery.0).copied().unwrap_or(due.tried));
+            Ok(Some(Answer::known(reply, Ok(claimed))))
         }
         Command::ClaimReceipts { now, limit, lease, reply } => {
             let mut work = Work::receipts_due(connection, now, limit).await?;

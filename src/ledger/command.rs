@@ -17,10 +17,11 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Command {
     Accept(Box<Accept>, Reply<Accepted>),
     Settle { delivery: DeliveryKey, settlement: Settlement, at: i64, reply: Reply<DueReceipt> },
-    Retry { delivery: DeliveryKey, attempts: u32, next: i64, reason: String, tried: bool, at: i64, reply: Reply<Retry> },
+    Retry { delivery: DeliveryKey, retrying: Retrying, at: i64, reply: Reply<Retry> },
     Change { delivery: DeliveryKey, change: Change, at: i64, reply: Reply<()> },
     Note { action: Action, reply: Reply<()> },
     ClaimDue { now: i64, limit: usize, lease: i64, reply: Reply<Vec<Due>> },
+    ClaimWaiting { asked: ClaimWaiting, now: i64, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
     Purge { step: Step, reply: Reply<Purged> },
     Close(oneshot::Sender<()>),
@@ -29,8 +30,28 @@ pub(super) enum Command {
 impl Command {
     /// Looks for rows, instead of naming one.
     pub fn is_claim(&self) -> bool {
-        matches!(self, Command::ClaimDue { .. } | Command::ClaimReceipts { .. } | Command::Purge { .. })
+        let claims =
+            matches!(self, Command::ClaimDue { .. } | Command::ClaimWaiting { .. } | Command::ClaimReceipts { .. });
+        claims || matches!(self, Command::Purge { .. })
     }
+}
+
+/// Another attempt is to be made.
+pub(super) struct Retrying {
+    pub attempts: u32,
+    /// Once its recipient can take it, where there is no time.
+    pub next: Option<i64>,
+    pub reason: String,
+    pub tried: bool,
+}
+
+/// The first of what waits for a recipient.
+pub(super) struct ClaimWaiting {
+    pub recipient: PartyId,
+    pub skip: u32,
+    pub limit: usize,
+    /// No later than this.
+    pub received_by: i64,
 }
 
 /// A change that ends with a receipt.

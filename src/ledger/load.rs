@@ -1,7 +1,7 @@
 //! Reads into [`Work`] what a batch touches. No rules in here.
 
 use super::Order;
-use super::command::Command;
+use super::command::{ClaimWaiting, Command};
 use super::memory::Memory;
 use super::progress::Progress;
 use super::rows::{Statement, Values, put_blob, put_one, put_subject};
@@ -18,7 +18,7 @@ macro_rules! rows_where {
     ($condition:literal) => {
         concat!(
             "SELECT d.key, d.message, d.volatile, d.series, m.sequence, m.sender, m.traceparent, m.keeps_raw,",
-            " d.outcome, d.reason, d.attempts, d.due_at, d.leased, d.tried, d.ending, d.changed_at, d.finished_at,",
+            " d.outcome, d.reason, d.attempts, d.due_at, d.waits, d.leased, d.tried, d.ending, d.changed_at, d.finished_at,",
             " d.receipted, d.receipt_at, d.receipt_attempts",
             " FROM delivery AS d JOIN message AS m ON m.key = d.message WHERE ",
             $condition
@@ -30,6 +30,12 @@ static ROWS: Statement = Statement { head: rows_where!("d.key IN"), columns: 1, 
 static ROWS_OF_SERIES: Statement = Statement { head: rows_where!("d.series IN"), columns: 1, tail: "" };
 const LEASED: &str = rows_where!("d.finished_at IS NULL AND d.leased = 1");
 const DUE: &str = rows_where!("d.finished_at IS NULL AND d.due_at <= $1 ORDER BY d.due_at, d.key LIMIT $2");
+/// The first of them, after some that are passed over where there are so many.
+const WAITING: &str = rows_where!(
+    "d.key IN (SELECT key FROM delivery WHERE recipient = $1 AND waits = 1 ORDER BY key LIMIT $2 OFFSET $3 % \
+     (SELECT max(1, count(*)) FROM (SELECT 1 FROM delivery WHERE recipient = $1 AND waits = 1 LIMIT $3 + 1))) \
+     AND m.received_at <= $4"
+);
 const RECEIPTS_DUE: &str = rows_where!("d.receipt_at <= $1 ORDER BY d.receipt_at, d.key LIMIT $2");
 /// Looks through everything that is not final: records are rare, and an index on whom a delivery is about would be
 /// random pages to write for each. A hundred thousand that wait take 0.1 s in a build without optimisation, as
@@ -69,6 +75,7 @@ impl Work {
                 | Command::Change { delivery, .. } => keys.push(delivery.0),
                 Command::Note { .. }
                 | Command::ClaimDue { .. }
+                | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
                 | Command::Purge { .. }
                 | Command::Close(_) => {}
@@ -97,6 +104,11 @@ impl Work {
 
     pub async fn due(connection: &mut SqliteConnection, now: i64, limit: usize) -> Result<Work> {
         Work::of(&sqlx::query(DUE).bind(now).bind(bounded(limit)).fetch_all(connection).await?)
+    }
+
+    pub async fn waiting(connection: &mut SqliteConnection, asked: &ClaimWaiting) -> Result<Work> {
+        let query = sqlx::query(WAITING).bind(asked.recipient.as_str()).bind(bounded(asked.limit));
+        Work::of(&query.bind(i64::from(asked.skip)).bind(asked.received_by).fetch_all(connection).await?)
     }
 
     pub async fn receipts_due(connection: &mut SqliteConnection, now: i64, limit: usize) -> Result<Work> {
@@ -165,6 +177,7 @@ fn read(row: &SqliteRow) -> Result<Row> {
         reason: columns.take()?,
         attempts: columns.count()?,
         due_at: columns.take()?,
+        waits: columns.take()?,
         leased: columns.take()?,
         tried: columns.take()?,
         ending: columns.take::<Option<&str>>()?.map(outcome).transpose()?,

@@ -190,6 +190,14 @@ pub struct Waiting {
     pub oldest: Timestamp,
 }
 
+/// What waits for a recipient who takes nothing or no more now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingFor {
+    pub recipient: PartyId,
+    pub count: i64,
+    pub oldest: Timestamp,
+}
+
 /// A delivery as an operator sees it; no payload.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Row {

@@ -18,6 +18,8 @@ pub(super) struct Progress {
     pub attempts: u32,
     /// When it is taken up; of what is leased, when the lease ends. `None`: not by itself.
     pub due_at: Option<i64>,
+    /// For its recipient, who takes nothing or no more now; not for a moment.
+    pub waits: bool,
     pub leased: bool,
     /// It was ready to be sent once, so an attempt may have reached the recipient.
     pub tried: bool,
@@ -46,6 +48,7 @@ impl Progress {
             reason: None,
             attempts: 0,
             due_at: None,
+            waits: false,
             leased: false,
             tried: false,
             ending: None,
@@ -73,7 +76,7 @@ impl Progress {
 
     pub fn claim(&mut self, now: i64, lease: i64) -> Result<(), Refused> {
         self.end_if_ending(now)?;
-        (self.leased, self.due_at) = (true, Some(now.saturating_add(lease)));
+        (self.leased, self.waits, self.due_at) = (true, false, Some(now.saturating_add(lease)));
         Ok(())
     }
 
@@ -106,7 +109,15 @@ impl Progress {
         Ok(())
     }
 
-    pub fn retry(&mut self, attempts: u32, next: i64, reason: String, tried: bool, at: i64) -> Result<Retry, Refused> {
+    /// Without a next time it waits for its recipient.
+    pub fn retry(
+        &mut self,
+        attempts: u32,
+        next: Option<i64>,
+        reason: String,
+        tried: bool,
+        at: i64,
+    ) -> Result<Retry, Refused> {
         if self.is_final() {
             return if self.receipted { Err(Refused::State) } else { Ok(Retry::Superseded) };
         }
@@ -115,7 +126,8 @@ impl Progress {
             return Ok(Retry::Superseded);
         }
         self.attempts = attempts;
-        self.wait(Outcome::Retrying, reason, Some(next), at)?;
+        self.wait(Outcome::Retrying, reason, next, at)?;
+        self.waits = next.is_none();
         Ok(Retry::Scheduled)
     }
 
@@ -127,7 +139,7 @@ impl Progress {
         (self.outcome, self.reason, self.changed_at) = (outcome, Some(reason), at);
         // What is parked is taken up by a person only.
         self.due_at = due_at.filter(|_| outcome != Outcome::Parked);
-        self.leased = false;
+        (self.leased, self.waits) = (false, false);
         Ok(())
     }
 
@@ -149,7 +161,8 @@ impl Progress {
     /// What it waits for may have come. Whoever holds it will hear of that otherwise.
     pub fn wake(&mut self, at: i64) {
         if !self.leased && matches!(self.outcome, Outcome::AwaitingAssessment | Outcome::Retrying) {
-            self.due_at = self.due_at.map(|due_at| due_at.min(at));
+            self.due_at = if self.waits { Some(at) } else { self.due_at.map(|due_at| due_at.min(at)) };
+            self.waits = false;
         }
     }
 
@@ -184,7 +197,7 @@ impl Progress {
 
     pub fn end(&mut self, outcome: Outcome, reason: Option<String>, at: i64) {
         (self.outcome, self.reason) = (outcome, reason);
-        (self.due_at, self.leased, self.ending) = (None, false, None);
+        (self.due_at, self.waits, self.leased, self.ending) = (None, false, false, None);
         (self.changed_at, self.finished_at) = (at, Some(at));
     }
 

@@ -3,7 +3,7 @@
 use super::rows::{Statement, put_blob, put_one};
 use super::seal::{Keys, Place, SealError};
 use super::stored::{Columns, Result, bounded, timestamp};
-use super::{DeliveryKey, Due, DueReceipt, Head, MessageKey, Outgoing, Row, Waiting};
+use super::{DeliveryKey, Due, DueReceipt, Head, MessageKey, Outgoing, Row, Waiting, WaitingFor};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -74,6 +74,11 @@ const WAITING: &str = "SELECT w.outcome, w.count, m.received_at FROM (SELECT out
                        min(message) AS message FROM delivery WHERE finished_at IS NULL GROUP BY outcome) AS w \
                        JOIN message AS m ON m.key = w.message";
 
+/// Over its own index alone, which holds only what waits so.
+const WAITING_FOR: &str = "SELECT w.recipient, w.count, m.received_at FROM (SELECT recipient, count(*) AS count, \
+                           min(key) AS key FROM delivery WHERE waits = 1 GROUP BY recipient) AS w \
+                           JOIN delivery AS d ON d.key = w.key JOIN message AS m ON m.key = d.message";
+
 pub(super) async fn due(connection: &mut SqliteConnection, keys: &Keys, claimed: Vec<i64>) -> Result<Vec<Due>> {
     let rows = DUE.with(claimed, put_one).fetch(connection).await?;
     let mut due: Vec<Due> = rows.iter().filter_map(|row| readable(read_due(row, keys))).collect();
@@ -141,6 +146,16 @@ pub(super) async fn waiting(connection: &mut SqliteConnection) -> Result<Vec<Wai
     let read = |row: &SqliteRow| {
         let mut columns = Columns::of(row);
         Ok(Waiting { outcome: columns.outcome()?, count: columns.take()?, oldest: columns.timestamp()? })
+    };
+    rows.iter().map(read).collect()
+}
+
+pub(super) async fn waiting_for(connection: &mut SqliteConnection) -> Result<Vec<WaitingFor>> {
+    let rows = sqlx::query(WAITING_FOR).fetch_all(connection).await?;
+    let read = |row: &SqliteRow| {
+        let mut columns = Columns::of(row);
+        let recipient = PartyId::new(columns.take::<&str>()?);
+        Ok(WaitingFor { recipient, count: columns.take()?, oldest: columns.timestamp()? })
     };
     rows.iter().map(read).collect()
 }

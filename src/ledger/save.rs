@@ -23,17 +23,17 @@ static NEW_RAW: Statement =
     Statement { head: "INSERT INTO raw (message, content) SELECT * FROM", columns: 2, tail: GIVEN };
 static NEW_DELIVERY: Statement = Statement {
     head: "INSERT INTO delivery (key, message, idempotency_key, recipient, role, volatile, outcome, reason, attempts, \
-           due_at, leased, tried, ending, changed_at, finished_at, series, receipted, receipt_at, receipt_attempts) \
+           due_at, waits, leased, tried, ending, changed_at, finished_at, series, receipted, receipt_at, receipt_attempts) \
            SELECT * FROM",
-    columns: 19,
+    columns: 20,
     tail: GIVEN,
 };
 static CHANGED_DELIVERY: Statement = Statement {
     head: "UPDATE delivery SET outcome = v.column2, reason = v.column3, attempts = v.column4, due_at = v.column5, \
-           leased = v.column6, tried = v.column7, ending = v.column8, changed_at = v.column9, \
-           finished_at = v.column10, series = v.column11, receipted = v.column12, receipt_at = v.column13, \
-           receipt_attempts = v.column14 FROM",
-    columns: 14,
+           waits = v.column6, leased = v.column7, tried = v.column8, ending = v.column9, changed_at = v.column10, \
+           finished_at = v.column11, series = v.column12, receipted = v.column13, receipt_at = v.column14, \
+           receipt_attempts = v.column15 FROM",
+    columns: 15,
     tail: "AS v WHERE delivery.key = v.column1",
 };
 static ADDRESSED: Statement = Statement {
@@ -200,7 +200,7 @@ fn put_progress(row: &Row, values: &mut Values) {
     let progress = &row.progress;
     let series = row.order.filter(|_| !progress.is_final()).map(|order| order.key.to_vec());
     values.put(progress.outcome.as_str()).put(progress.reason.as_deref()).put(i64::from(progress.attempts));
-    values.put(progress.due_at).put(progress.leased).put(progress.tried);
+    values.put(progress.due_at).put(progress.waits).put(progress.leased).put(progress.tried);
     values.put(progress.ending.map(Outcome::as_str)).put(progress.changed_at).put(progress.finished_at);
     values.put(series).put(progress.receipted).put(progress.receipt_at).put(i64::from(progress.receipt_attempts));
 }

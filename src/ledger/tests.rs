@@ -16,6 +16,7 @@ mod purge;
 mod records;
 mod sending;
 mod series;
+mod waiting;
 
 /// A ledger in a folder of its own, that goes with it.
 struct House {

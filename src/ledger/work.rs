@@ -1,7 +1,7 @@
 //! One batch in memory: the rows that its commands touch, and what the commands make of them, in the order in
 //! which they came. Reads and writes nothing itself; see [`super::tables`].
 
-use super::command::{Accept, Change, Command, Reply, Settlement};
+use super::command::{Accept, Change, Command, Reply, Retrying, Settlement};
 use super::progress::{Progress, RECEIPT_LEASE, Refused};
 use super::{
     Accepted, DeliveryKey, DueReceipt, Error, MessageKey, NewDelivery, NewMessage, Order, Outgoing, Retry, State,
@@ -150,12 +150,14 @@ impl Work {
         Some(match command {
             Command::Accept(accept, reply) => self.accept(accept, reply),
             Command::Settle { delivery, settlement, at, reply } => self.settle(delivery.0, settlement, at, reply),
-            Command::Retry { delivery, attempts, next, reason, tried, at, reply } => {
+            Command::Retry { delivery, retrying, at, reply } => {
+                let Retrying { attempts, next, reason, tried } = retrying;
                 let row = self.rows.get_mut(&delivery.0).ok_or(Error::NoSuchRow);
                 let retried: Result<Retry, Error> = row.and_then(|row| {
                     // What is decided anew is made ready anew, which says so before it is sent; what goes out again
-                    // as it was says nothing before, so that a crash would leave it untold.
-                    let tried = tried || !row.volatile;
+                    // as it was says nothing before, so that a crash would leave it untold. What waits for its
+                    // recipient is said to be tried by the claim that ends the wait.
+                    let tried = tried || (!row.volatile && next.is_some());
                     Ok(row.progress.retry(attempts, next, reason, tried, at)?)
                 });
                 Answer::known(reply, retried)
@@ -167,9 +169,11 @@ impl Work {
                 self.written.actions.push(action);
                 Answer::known(reply, Ok(()))
             }
-            Command::ClaimDue { .. } | Command::ClaimReceipts { .. } | Command::Purge { .. } | Command::Close(_) => {
-                return None;
-            }
+            Command::ClaimDue { .. }
+            | Command::ClaimWaiting { .. }
+            | Command::ClaimReceipts { .. }
+            | Command::Purge { .. }
+            | Command::Close(_) => return None,
         })
     }
 

@@ -26,6 +26,8 @@ struct Inner {
     delivered_seconds: Histogram,
     waiting: IntGaugeVec,
     oldest: IntGaugeVec,
+    recipient_down: IntGaugeVec,
+    waiting_for: IntGaugeVec,
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     in_flight: IntGauge,
@@ -60,6 +62,8 @@ impl Metrics {
             receipts: counter("receipts_sent_total", "Receipts taken by the sender's queue", &[])?,
             waiting: gauges("waiting", "Deliveries that wait", &["outcome"])?,
             oldest: gauges("waiting_oldest_seconds", "Age of the oldest delivery that waits", &["outcome"])?,
+            recipient_down: gauges("recipient_breaker_open", "1 while a recipient is left alone", &["party"])?,
+            waiting_for: gauges("recipient_waiting", "Deliveries that wait for their recipient", &["party"])?,
             connected: gauges("amqp_connected", "1 while there is a connection to a broker", &["direction"])?,
             breaker_open: gauge("facts_breaker_open", "1 while IRIS is left alone after failures")?,
             in_flight: gauge("in_flight", "Messages being worked on")?,
@@ -124,6 +128,14 @@ impl Metrics {
             let age = now.duration_since(waiting.oldest).as_secs();
             self.0.oldest.with_label_values(&[outcome]).set(age);
         }
+    }
+
+    pub fn recipient_down(&self, party: &str, down: bool) {
+        self.0.recipient_down.with_label_values(&[party]).set(down.into());
+    }
+
+    pub fn waiting_for(&self, party: &str, count: i64) {
+        self.0.waiting_for.with_label_values(&[party]).set(count);
     }
 
     pub fn render(&self) -> String {

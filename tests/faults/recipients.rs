@@ -57,7 +57,8 @@ const CASES: &[Case] = &[
     case("0090", &[], Status(422), 1, Some(REFUSED)),
 ];
 
-fn partner(municipality: &str) -> String {
+/// A municipality that takes its messages by webhook.
+pub fn partner(municipality: &str) -> String {
     format!(
         "\n[[party]]\nid = \"gemeente:{municipality}\"\nname = \"{municipality}\"\noin = \"0000009900000000{municipality}\"\n\
          roles = [\"gemeente-college\"]\ngemeentecode = \"{municipality}\"\n\

@@ -34,6 +34,7 @@ pub struct Traffic {
 }
 
 /// Who is released, from where to where.
+#[derive(Clone, Copy)]
 struct Release<'a> {
     series: &'a str,
     sequence: i64,
@@ -44,6 +45,13 @@ struct Release<'a> {
 /// The first notification of somebody's release, which must be delivered.
 pub fn release(series: &str, municipalities: &[&str]) -> Message {
     Release { series, sequence: 1, known: false, municipalities }.message(&[Delivered])
+}
+
+/// A release that moves before the municipality could take the first notification.
+pub fn moved(series: &str, municipalities: &[&str]) -> [Message; 2] {
+    let first = Release { series, sequence: 1, known: false, municipalities };
+    let second = Release { sequence: 2, ..first };
+    [first.message(&[Superseded]), second.message(&[Delivered])]
 }
 
 impl Traffic {

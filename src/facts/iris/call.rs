@@ -1,7 +1,8 @@
 //! One call to IRIS over HTTP: bounded in time and size, tried again where that can help, watched by the
 //! breaker. Hands bytes to whoever reads them; knows no schema.
 
-use super::breaker::{Breaker, Change};
+use super::breaker::Breaker;
+use crate::breaker::Change;
 use crate::code::Code;
 use crate::config;
 use crate::facts::Unavailable;

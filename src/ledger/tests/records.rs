@@ -91,6 +91,20 @@ async fn a_record_wakes_what_waits_about_its_person_and_nothing_else() {
 
 /// Somebody decided before the record was there, and tells only afterwards that it waits.
 #[tokio::test]
+async fn a_record_reaches_also_what_waits_for_its_recipient() {
+    let house = House::new().await;
+    let waits = NewMessage { subject: person(Some(1), None), ..message("a", vec![volatile(State::Ready(outgoing()))]) };
+    let waits = accept_one(&house.ledger, waits).await;
+    house.ledger.wait_for_recipient(waits, 0, reason(Code::RecipientBusy), false).await.unwrap();
+    accept(&house.ledger, consent("b", person(Some(2), None), "c1")).await;
+    assert_eq!(keys_due(&house.ledger, at(9)).await, []);
+    accept(&house.ledger, consent("c", person(Some(1), None), "c2")).await;
+    // A withdrawal must not lie until the recipient is back.
+    assert_eq!(keys_due(&house.ledger, at(9)).await, [waits]);
+    assert!(house.ledger.waiting_for().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_record_that_came_while_it_was_decided_is_not_missed() {
     let house = House::new().await;
     let ledger = &house.ledger;

@@ -48,6 +48,8 @@ CREATE TABLE delivery (
     attempts INTEGER NOT NULL,
     -- When it is taken up; of what is leased, when the lease ends. NULL: not by itself.
     due_at INTEGER,
+    -- Ready but for its recipient, who takes nothing or no more now. Taken up in the order in which they came.
+    waits INTEGER NOT NULL,
     leased INTEGER NOT NULL,
     -- It was ready to be sent once, so an attempt may have reached the recipient.
     tried INTEGER NOT NULL,
@@ -64,6 +66,7 @@ CREATE TABLE delivery (
 ) STRICT;
 
 CREATE INDEX delivery_unfinished ON delivery (due_at) WHERE finished_at IS NULL;
+CREATE INDEX delivery_waits ON delivery (recipient) WHERE waits = 1;
 CREATE INDEX delivery_series ON delivery (series) WHERE series IS NOT NULL;
 CREATE INDEX delivery_owing ON delivery (finished_at) WHERE finished_at IS NOT NULL AND receipted = 0;
 CREATE INDEX delivery_receipt ON delivery (receipt_at) WHERE receipt_at IS NOT NULL;
