@@ -16,3 +16,12 @@ need_compiler() {
 need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
 }
+
+# For the tests of the console.
+need_node() {
+    command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
+}
+
+need_chromium() {
+    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install_packages chromium
+}

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use ready::{Probe, Ready};
+pub use server::Remote;
 
 /// Of the paths under `/v1`; `info.version` of the description below.
 const API_VERSION: &str = "1.0.0";
@@ -48,6 +49,7 @@ pub struct State {
     metrics: Metrics,
     keys: KeySet,
     find: Box<Find>,
+    console: Option<Router>,
 }
 
 impl fmt::Debug for State {
@@ -63,7 +65,12 @@ impl State {
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Found> + Send + 'static,
     {
-        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))) }
+        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))), console: None }
+    }
+
+    /// What has bodies, cookies and pages of its own stands beside, not behind, what is said here.
+    pub fn with_console(self, console: Router) -> State {
+        State { console: Some(console), ..self }
     }
 }
 
@@ -73,7 +80,8 @@ pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationTo
     server::run(listener, router(state), server::Limits::default(), shutdown).await;
 }
 
-fn router(state: State) -> Router {
+fn router(mut state: State) -> Router {
+    let console = state.console.take().unwrap_or_default();
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -86,6 +94,7 @@ fn router(state: State) -> Router {
         .layer(middleware::from_fn(without_body))
         .layer(middleware::map_response(with_headers))
         .with_state(Arc::new(state))
+        .merge(console)
 }
 
 async fn live() -> Response {

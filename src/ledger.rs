@@ -3,8 +3,10 @@
 
 mod batch;
 mod command;
+mod console;
 mod disclosed;
 mod file;
+mod jobs;
 mod load;
 mod memory;
 mod model;
@@ -19,6 +21,8 @@ mod stored;
 mod work;
 mod writer;
 
+pub use console::{Acted, Sought, WaitingAt};
+pub use jobs::{Dry, Job, JobItem, JobState, NewJob, Running, What};
 pub use model::*;
 pub use purge::{Purge, Purged};
 pub use records::Mark;
@@ -318,12 +322,37 @@ impl Ledger {
 
     /// What is parked is tried again, as if for the first time.
     pub async fn replay(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        self.change(delivery, Change::Replay { who: who.to_owned(), why: why.to_owned() }, now).await
+        self.change(delivery, Change::Replay { who: who.to_owned(), why: why.to_owned(), seen: None }, now).await
+    }
+
+    /// The same, unless anything happened to it since it was seen so.
+    pub async fn replay_as_seen(
+        &self,
+        delivery: DeliveryKey,
+        seen: Timestamp,
+        who: &str,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (who, why, seen) = (who.to_owned(), why.to_owned(), Some(micros(seen)));
+        self.change(delivery, Change::Replay { who, why, seen }, now).await
+    }
+
+    pub async fn discard_as_seen(
+        &self,
+        delivery: DeliveryKey,
+        seen: Timestamp,
+        who: &str,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (who, why, seen) = (who.to_owned(), why.to_owned(), Some(micros(seen)));
+        self.change(delivery, Change::Discard { who, why, seen }, now).await
     }
 
     /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
     pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned() }, now).await
+        self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned(), seen: None }, now).await
     }
 
     /// What went to whom of a person's data, or may have gone, the oldest first.

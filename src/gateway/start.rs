@@ -6,6 +6,7 @@ use super::recipients::Room;
 use super::reload::{self, Read, Reloaded};
 use super::series::Series;
 use crate::config::{self, Config};
+use crate::console::{self, Console};
 use crate::core::Pipeline;
 use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
@@ -60,6 +61,8 @@ pub enum Error {
     Broker(#[from] broker::Error),
     #[error("http listen {0}: {1}")]
     Listen(String, std::io::Error),
+    #[error("console: {0}")]
+    Console(#[from] console::Error),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -139,10 +142,15 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
             stopping: stop.clone(),
         });
         push_metrics(&config.telemetry, &metrics, ready.clone(), &gateway.tasks, &stop)?;
-        http::State::new(ready, metrics, keys, move |id| {
+        let console = console(&gateway, &config, &ready, &keys)?;
+        let state = http::State::new(ready, metrics, keys, move |id| {
             let ledger = ledger.clone();
             async move { ledger.receipt(id).await }
-        })
+        });
+        match console {
+            Some(console) => state.with_console(console.router()),
+            None => state,
+        }
     };
     let http_stop = CancellationToken::new();
     let answering = tokio::spawn(http::serve(listener, state, http_stop.clone()));
@@ -187,6 +195,28 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let _ = answering.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where the configuration says who may come in.
+fn console(
+    gateway: &Arc<Gateway>,
+    config: &Arc<Config>,
+    ready: &Arc<Ready>,
+    keys: &KeySet,
+) -> Result<Option<Arc<Console>>, Error> {
+    if !config.console.is_on() {
+        return Ok(None);
+    }
+    let console = Console::open(console::Parts {
+        house: gateway.clone(),
+        ledger: gateway.ledger.clone(),
+        ready: ready.clone(),
+        metrics: gateway.metrics.clone(),
+        keys: keys.clone(),
+        config: config.clone(),
+    })?;
+    gateway.tasks.spawn(console.clone().run(gateway.stopping.clone()));
+    Ok(Some(console))
 }
 
 /// Where a collector is configured; in any case they can be scraped.

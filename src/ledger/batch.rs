@@ -5,7 +5,7 @@ use super::memory::Memory;
 use super::seal::Keys;
 use super::stored::Result;
 use super::work::{Answer, Work};
-use super::{Accepted, Error, MessageKey, purge, read};
+use super::{Accepted, Error, MessageKey, jobs, purge, read};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
 
@@ -89,6 +89,7 @@ async fn claim(
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
+        Command::Job { step, reply } => Ok(Some(Answer::known(reply, Ok(jobs::step(connection, step).await?)))),
         _ => Ok(None),
     }
 }

@@ -5,7 +5,7 @@ use super::purge::{Purged, Step};
 use super::records::Mark;
 use super::stored::json;
 use super::work::Action;
-use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State};
+use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State, jobs};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
@@ -24,6 +24,7 @@ pub(super) enum Command {
     ClaimWaiting { asked: ClaimWaiting, now: i64, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
     Purge { step: Step, reply: Reply<Purged> },
+    Job { step: jobs::Step, reply: Reply<jobs::Told> },
     Close(oneshot::Sender<()>),
 }
 
@@ -32,7 +33,7 @@ impl Command {
     pub fn is_claim(&self) -> bool {
         let claims =
             matches!(self, Command::ClaimDue { .. } | Command::ClaimWaiting { .. } | Command::ClaimReceipts { .. });
-        claims || matches!(self, Command::Purge { .. })
+        claims || matches!(self, Command::Purge { .. } | Command::Job { .. })
     }
 }
 
@@ -61,14 +62,34 @@ pub(super) enum Settlement {
 }
 
 pub(super) enum Change {
-    Wait { outcome: Outcome, reason: String, due_at: Option<i64>, mark: Option<Mark> },
-    MakeReady { outgoing: Outgoing, decision: String },
+    Wait {
+        outcome: Outcome,
+        reason: String,
+        due_at: Option<i64>,
+        mark: Option<Mark>,
+    },
+    MakeReady {
+        outgoing: Outgoing,
+        decision: String,
+    },
     Address(PartyId, Role),
     NotAddressed,
     ReceiptSent,
-    ReceiptRetry { attempts: u32, next: i64 },
-    Replay { who: String, why: String },
-    Discard { who: String, why: String },
+    ReceiptRetry {
+        attempts: u32,
+        next: i64,
+    },
+    /// `seen`: when it last changed, as far as whoever decides knows.
+    Replay {
+        who: String,
+        why: String,
+        seen: Option<i64>,
+    },
+    Discard {
+        who: String,
+        why: String,
+        seen: Option<i64>,
+    },
 }
 
 pub(super) struct Accept {

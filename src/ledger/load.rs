@@ -78,6 +78,7 @@ impl Work {
                 | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
                 | Command::Purge { .. }
+                | Command::Job { .. }
                 | Command::Close(_) => {}
             }
         }

@@ -9,8 +9,10 @@ use tempfile::TempDir;
 
 mod accepting;
 mod at_rest;
+mod console;
 mod disclosed;
 mod durable;
+mod jobs;
 mod operator;
 mod purge;
 mod records;

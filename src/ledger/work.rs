@@ -173,6 +173,7 @@ impl Work {
             | Command::ClaimWaiting { .. }
             | Command::ClaimReceipts { .. }
             | Command::Purge { .. }
+            | Command::Job { .. }
             | Command::Close(_) => return None,
         })
     }
@@ -336,11 +337,17 @@ impl Work {
             Change::NotAddressed => self.written.removed.extend(self.rows.remove(&key)),
             Change::ReceiptSent => row.progress.receipt_sent()?,
             Change::ReceiptRetry { attempts, next } => row.progress.receipt_retry(attempts, next)?,
-            Change::Replay { who, why } => {
+            // Somebody else was first, or it went on by itself.
+            Change::Replay { seen: Some(seen), .. } | Change::Discard { seen: Some(seen), .. }
+                if seen != row.progress.changed_at =>
+            {
+                return Err(Error::NoSuchRow);
+            }
+            Change::Replay { who, why, .. } => {
                 row.progress.replay(at)?;
                 self.written.actions.push(Action::on(key, at, who, "replay", why));
             }
-            Change::Discard { who, why } => {
+            Change::Discard { who, why, .. } => {
                 row.progress.discard(at)?;
                 self.written.actions.push(Action::on(key, at, who, "discard", why));
             }

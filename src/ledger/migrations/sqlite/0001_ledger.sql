@@ -142,3 +142,28 @@ CREATE TABLE purge (
 CREATE TABLE left_behind (
     message INTEGER PRIMARY KEY
 ) STRICT;
+
+-- What persons decided about many deliveries at once: each list is frozen when it is made.
+CREATE TABLE job (
+    key INTEGER PRIMARY KEY,
+    what TEXT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    -- Deliveries a second.
+    rate INTEGER NOT NULL,
+    made_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    -- Who goes on with it, until when.
+    lease_until INTEGER NOT NULL,
+    holder TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE job_item (
+    job INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    delivery INTEGER NOT NULL,
+    -- `delivery.changed_at` when the list was frozen: what changed since is passed over.
+    seen INTEGER NOT NULL,
+    result TEXT,
+    PRIMARY KEY (job, place)
+) STRICT, WITHOUT ROWID;
