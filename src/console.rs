@@ -45,6 +45,7 @@ use tokio_util::sync::CancellationToken;
 use users::UsersFile;
 
 const STYLE: &str = include_str!("console/style.css");
+const ICON: &str = include_str!("console/icon.svg");
 const LIVE: &str = include_str!("console/live.js");
 /// Everything from ourselves, nothing inline, and in nobody's frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -184,6 +185,7 @@ impl Console {
             .route("/console/logboek", page(Power::Audit, get(pages::audit::show)))
             .route("/console/beheer", page(Power::Users, get(pages::users::show)))
             .route("/console/stijl.css", get(|| async { fixed("text/css; charset=utf-8", STYLE) }))
+            .route("/console/icoon.svg", get(|| async { fixed("image/svg+xml", ICON) }))
             .route("/console/live.js", get(|| async { fixed("text/javascript; charset=utf-8", LIVE) }))
             .route("/console/", get(|| async { Redirect::permanent("/console") }))
             .route("/console/{*anders}", open(any(nothing)))

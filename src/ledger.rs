@@ -32,7 +32,7 @@ use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, SignedReceipt};
 use crate::record::{Record, Subject};
-use command::{Accept, Change, ClaimWaiting, Command, Reply, Retrying, Settlement};
+use command::{Accept, Change, ClaimWaiting, Command, Deed, Reply, Retrying, Settlement};
 use file::File;
 use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
@@ -322,37 +322,35 @@ impl Ledger {
 
     /// What is parked is tried again, as if for the first time.
     pub async fn replay(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        self.change(delivery, Change::Replay { who: who.to_owned(), why: why.to_owned(), seen: None }, now).await
+        self.change(delivery, Change::Replay(deed(who, why, None)), now).await
     }
 
-    /// The same, unless anything happened to it since it was seen so.
+    /// The same, unless it is not as it was seen any more.
     pub async fn replay_as_seen(
         &self,
         delivery: DeliveryKey,
-        seen: Timestamp,
+        seen: Seen,
         who: &str,
         why: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (who, why, seen) = (who.to_owned(), why.to_owned(), Some(micros(seen)));
-        self.change(delivery, Change::Replay { who, why, seen }, now).await
+        self.change(delivery, Change::Replay(deed(who, why, Some(seen))), now).await
+    }
+
+    /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
+    pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
+        self.change(delivery, Change::Discard(deed(who, why, None)), now).await
     }
 
     pub async fn discard_as_seen(
         &self,
         delivery: DeliveryKey,
-        seen: Timestamp,
+        seen: Seen,
         who: &str,
         why: &str,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let (who, why, seen) = (who.to_owned(), why.to_owned(), Some(micros(seen)));
-        self.change(delivery, Change::Discard { who, why, seen }, now).await
-    }
-
-    /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
-    pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned(), seen: None }, now).await
+        self.change(delivery, Change::Discard(deed(who, why, Some(seen))), now).await
     }
 
     /// What went to whom of a person's data, or may have gone, the oldest first.
@@ -408,6 +406,10 @@ impl Ledger {
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
         self.readers.acquire().await.map_err(unavailable)
     }
+}
+
+fn deed(who: &str, why: &str, seen: Option<Seen>) -> Deed {
+    Deed { who: who.to_owned(), why: why.to_owned(), seen }
 }
 
 fn micros(timestamp: Timestamp) -> i64 {

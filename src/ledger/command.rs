@@ -5,7 +5,7 @@ use super::purge::{Purged, Step};
 use super::records::Mark;
 use super::stored::json;
 use super::work::Action;
-use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State, jobs};
+use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, Seen, State, jobs};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
@@ -62,34 +62,21 @@ pub(super) enum Settlement {
 }
 
 pub(super) enum Change {
-    Wait {
-        outcome: Outcome,
-        reason: String,
-        due_at: Option<i64>,
-        mark: Option<Mark>,
-    },
-    MakeReady {
-        outgoing: Outgoing,
-        decision: String,
-    },
+    Wait { outcome: Outcome, reason: String, due_at: Option<i64>, mark: Option<Mark> },
+    MakeReady { outgoing: Outgoing, decision: String },
     Address(PartyId, Role),
     NotAddressed,
     ReceiptSent,
-    ReceiptRetry {
-        attempts: u32,
-        next: i64,
-    },
-    /// `seen`: when it last changed, as far as whoever decides knows.
-    Replay {
-        who: String,
-        why: String,
-        seen: Option<i64>,
-    },
-    Discard {
-        who: String,
-        why: String,
-        seen: Option<i64>,
-    },
+    ReceiptRetry { attempts: u32, next: i64 },
+    Replay(Deed),
+    Discard(Deed),
+}
+
+/// What a person does, and how he saw what he does it with.
+pub(super) struct Deed {
+    pub who: String,
+    pub why: String,
+    pub seen: Option<Seen>,
 }
 
 pub(super) struct Accept {

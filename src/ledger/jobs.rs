@@ -3,8 +3,8 @@
 
 use super::command::{Command, Reply};
 use super::rows::Statement;
-use super::stored::{Columns, Result, bounded, timestamp, undecodable};
-use super::{DeliveryKey, Error, Ledger, micros, unavailable};
+use super::stored::{Columns, Result, bounded, undecodable};
+use super::{DeliveryKey, Error, Ledger, Seen, micros, unavailable};
 use crate::outcome::Outcome;
 use crate::party::PartyId;
 use jiff::{SignedDuration, Timestamp};
@@ -12,8 +12,8 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
 static NEW_ITEMS: Statement = Statement {
-    head: "INSERT INTO job_item (job, place, delivery, seen) SELECT * FROM",
-    columns: 4,
+    head: "INSERT INTO job_item (job, place, delivery, outcome, seen) SELECT * FROM",
+    columns: 5,
     tail: "AS v WHERE v.column1 IS NOT NULL",
 };
 static RESULTS: Statement = Statement {
@@ -22,14 +22,14 @@ static RESULTS: Statement = Statement {
     tail: "AS v WHERE job_item.job = v.column1 AND job_item.place = v.column2",
 };
 /// The oldest first; a list is no longer than it can be looked over.
-const FROZEN: &str = "SELECT key, changed_at FROM delivery WHERE finished_at IS NULL AND outcome IN ($1, $2, $3, $4) \
+const FROZEN: &str = "SELECT key, outcome, changed_at FROM delivery WHERE finished_at IS NULL AND outcome IN ($1, $2, $3, $4) \
                       AND ($5 = '' OR recipient = $5) ORDER BY key LIMIT $6";
 const MAKE: &str = "INSERT INTO job (what, who, why, rate, made_at, state, lease_until, holder) \
                     VALUES ($1, $2, $3, $4, $5, 'frozen', 0, '') RETURNING key";
 const TAKE: &str = "UPDATE job SET lease_until = $1, holder = $2 WHERE key = $3 AND state = 'running' \
                     AND (lease_until < $4 OR holder = $2) RETURNING key";
 const LEFT: &str =
-    "SELECT place, delivery, seen FROM job_item WHERE job = $1 AND result IS NULL ORDER BY place LIMIT $2";
+    "SELECT place, delivery, outcome, seen FROM job_item WHERE job = $1 AND result IS NULL ORDER BY place LIMIT $2";
 const FINISH: &str = "UPDATE job SET state = 'finished' WHERE key = $1 AND state = 'running'";
 const START: &str = "UPDATE job SET state = 'running' WHERE key = $1 AND state IN ('frozen', 'stopped') RETURNING key";
 const STOP: &str = "UPDATE job SET state = 'stopped', holder = '', lease_until = 0 WHERE key = $1 \
@@ -48,7 +48,7 @@ macro_rules! jobs_where {
 const ONE: &str = jobs_where!("j.key = $1");
 const ALL: &str = jobs_where!("j.key > $1");
 const RUNNING: &str = "SELECT key, what, who, why, rate FROM job WHERE state = 'running' ORDER BY key LIMIT 100";
-const DRY: &str = "SELECT d.recipient, d.outcome, count(CASE WHEN d.changed_at = i.seen AND d.finished_at IS NULL THEN 1 END), \
+const DRY: &str = "SELECT d.recipient, d.outcome, count(CASE WHEN d.outcome = i.outcome AND (d.changed_at = i.seen OR d.outcome <> 'parked') THEN 1 END), \
                    count(*) FROM job_item AS i JOIN delivery AS d ON d.key = i.delivery \
                    WHERE i.job = $1 AND i.result IS NULL GROUP BY d.recipient, d.outcome ORDER BY 4 DESC LIMIT 500";
 
@@ -124,8 +124,8 @@ pub struct Running {
 pub struct JobItem {
     pub place: i64,
     pub delivery: DeliveryKey,
-    /// When it had last changed as the list was frozen.
-    pub seen: Timestamp,
+    /// As the list was frozen.
+    pub seen: Seen,
 }
 
 /// What would happen to the deliveries of one kind.
@@ -271,16 +271,16 @@ async fn make(connection: &mut SqliteConnection, job: NewJob, now: i64) -> Resul
     let query = sqlx::query(MAKE).bind(job.what.as_str()).bind(job.who).bind(job.why).bind(i64::from(job.rate));
     let made = query.bind(now).fetch_all(&mut *connection).await?;
     let key: i64 = made.first().map(|row| Columns::of(row).take()).transpose()?.unwrap_or_default();
-    let items: Vec<(i64, i64, i64)> = frozen
+    let items: Vec<(i64, i64, String, i64)> = frozen
         .iter()
         .zip(1_i64..)
         .map(|(row, place)| {
             let mut columns = Columns::of(row);
-            Ok((place, columns.take()?, columns.take()?))
+            Ok((place, columns.take()?, columns.take()?, columns.take()?))
         })
         .collect::<Result<_>>()?;
-    let items = NEW_ITEMS.with(items, move |(place, delivery, seen), values| {
-        values.put(key).put(place).put(delivery).put(seen);
+    let items = NEW_ITEMS.with(items, move |(place, delivery, outcome, seen), values| {
+        values.put(key).put(place).put(delivery).put(outcome).put(seen);
     });
     items.execute(connection).await?;
     Ok(Told::Made(key))
@@ -294,7 +294,7 @@ async fn moved(connection: &mut SqliteConnection, text: &'static str, job: i64) 
 fn read_item(row: &SqliteRow) -> Result<JobItem> {
     let mut columns = Columns::of(row);
     let (place, delivery) = (columns.take()?, DeliveryKey(columns.take()?));
-    Ok(JobItem { place, delivery, seen: timestamp(columns.take()?)? })
+    Ok(JobItem { place, delivery, seen: Seen { outcome: columns.outcome()?, changed_at: columns.timestamp()? } })
 }
 
 fn read_job(row: &SqliteRow) -> Result<Job> {

@@ -103,7 +103,8 @@ fn facts(facts: &[(&str, &str)]) -> String {
 fn table(caption: &str, heads: &[&str], rows: &str) -> String {
     let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{head}</th>")).collect();
     format!(
-        "<table>\n<caption>{}</caption>\n<thead>\n<tr>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
+        "<div class=\"wide\" role=\"group\" aria-label=\"{0}\" tabindex=\"0\"><table>\n<caption>{0}</caption>\n<thead>\n\
+         <tr>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
         text(caption)
     )
 }

@@ -76,7 +76,7 @@ fn a_form_that_is_none_of_ours_does_nothing() {
         let mut visitor = stage.visitor(Role::Operator).await;
         let page = visitor.get(&format!("/console/bericht/{key}")).await.body;
         let seen = page.split("name=\"gezien\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        let form = [("doe", "vervallen"), ("waarom", "dubbel"), ("gezien", seen.as_str())];
+        let form = [("doe", "vervallen"), ("waarom", "dubbel"), ("gezien", seen.as_str()), ("toestand", "parked")];
         let (good, token) = (visitor.origin.clone(), visitor.csrf.clone());
         for (origin, csrf) in [
             (None, token.as_str()),
@@ -96,9 +96,10 @@ fn a_form_that_is_none_of_ours_does_nothing() {
         stage.waits(&event.id, "parked").await;
 
         visitor.csrf = token;
-        let without = [("doe", "vervallen"), ("waarom", " "), ("gezien", seen.as_str())];
+        let without = [("doe", "vervallen"), ("waarom", " "), ("gezien", seen.as_str()), ("toestand", "parked")];
         assert_eq!(visitor.post(&path, &without).await.status, 400, "nothing without a reason");
-        let personal = [("doe", "vervallen"), ("waarom", "van 999990342"), ("gezien", seen.as_str())];
+        let personal =
+            [("doe", "vervallen"), ("waarom", "van 999990342"), ("gezien", seen.as_str()), ("toestand", "parked")];
         assert_eq!(visitor.post(&path, &personal).await.status, 400, "and none with a personal number");
         // Who may only look has a token too.
         let mut viewer = stage.visitor(Role::Viewer).await;

@@ -9,7 +9,7 @@ use crate::console::view::{Frame, When, age, is_reason, party_name};
 use crate::console::{Console, Judgement};
 use crate::disclosure::in_words;
 use crate::facts::{SoortBeoordeling, dutch_day};
-use crate::ledger::{DeliveryKey, Error, Row};
+use crate::ledger::{DeliveryKey, Error, Row, Seen};
 use crate::matrix::awaiting;
 use crate::outcome::Outcome;
 use crate::record::Subject;
@@ -47,7 +47,6 @@ struct Assessment {
     frame: Frame,
     t: Text,
     key: i64,
-    seen: i64,
     title: String,
     from: String,
     to: String,
@@ -108,9 +107,6 @@ pub async fn record(State(console): State<Arc<Console>>, Path(key): Path<String>
         Err(error) => return visit.unavailable(&error),
     };
     let wrong = |wrong| (StatusCode::BAD_REQUEST, page(&console.assessment(&visit, &row, Some(wrong)))).into_response();
-    if visit.form("gezien") != row.changed_at.as_microsecond().to_string() && kinds(&row).is_empty() {
-        return visit.problem(StatusCode::CONFLICT, Code::ChangedMeanwhile);
-    }
     let why = visit.form("waarom").trim();
     if !is_reason(why) {
         return wrong(visit.t.why_needed());
@@ -163,7 +159,6 @@ impl Console {
             frame: visit.frame(t.assess()),
             t,
             key: row.delivery,
-            seen: row.changed_at.as_microsecond(),
             title: self.title(row),
             from: party_name(directory, &row.sender),
             to: row.recipient.as_ref().map_or(t.no_recipient().to_owned(), |id| party_name(directory, id)),
@@ -201,7 +196,8 @@ impl Console {
         let delivery = DeliveryKey(row.delivery);
         let permitted: Vec<Category> = said.iter().filter(|(_, yes)| *yes).map(|(category, _)| *category).collect();
         if permitted.is_empty() {
-            return self.ledger.discard_as_seen(delivery, row.changed_at, visit.who(), &told, Timestamp::now()).await;
+            let seen = Seen { outcome: row.outcome, changed_at: row.changed_at };
+            return self.ledger.discard_as_seen(delivery, seen, visit.who(), &told, Timestamp::now()).await;
         }
         let subject: Subject = self.ledger.subject_of(delivery).await?;
         self.ledger.note(subject, visit.who(), "assessment", &told).await?;

@@ -7,7 +7,7 @@ use crate::console::access::Power;
 use crate::console::guard::{Visit, page};
 use crate::console::text::Text;
 use crate::console::view::{Frame, When, age, in_query, is_reason, party_name};
-use crate::ledger::{DeliveryKey, Error, Row};
+use crate::ledger::{DeliveryKey, Error, Row, Seen};
 use crate::outcome::Outcome;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -85,8 +85,7 @@ pub async fn show(State(console): State<Arc<Console>>, visit: Visit) -> Response
 
 /// One delivery, unless anything happened to it since it was looked at.
 pub async fn act(State(console): State<Arc<Console>>, Path(key): Path<String>, visit: Visit) -> Response {
-    let seen = visit.form("gezien").parse().ok().and_then(|seen| Timestamp::from_microsecond(seen).ok());
-    let (Ok(key), Some(seen)) = (key.parse().map(DeliveryKey), seen) else {
+    let (Ok(key), Some(seen)) = (key.parse().map(DeliveryKey), seen(&visit)) else {
         return visit.problem(StatusCode::NOT_FOUND, Code::NotFound);
     };
     let (why, who, now) = (visit.form("waarom").trim(), visit.who(), Timestamp::now());
@@ -103,6 +102,12 @@ pub async fn act(State(console): State<Arc<Console>>, Path(key): Path<String>, v
         Err(Error::NoSuchRow) => visit.problem(StatusCode::CONFLICT, Code::ChangedMeanwhile),
         Err(error) => visit.unavailable(&error),
     }
+}
+
+/// As it stood on the page.
+fn seen(visit: &Visit) -> Option<Seen> {
+    let changed_at = Timestamp::from_microsecond(visit.form("gezien").parse().ok()?).ok()?;
+    Some(Seen { outcome: Outcome::parse(visit.form("toestand"))?, changed_at })
 }
 
 impl Console {

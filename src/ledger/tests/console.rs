@@ -1,7 +1,7 @@
 //! What the console looks up.
 
 use super::*;
-use crate::ledger::Sought;
+use crate::ledger::{Seen, Sought};
 
 #[tokio::test]
 async fn a_message_is_found_by_its_names_with_all_that_belongs_to_it() {
@@ -62,8 +62,9 @@ async fn what_is_not_as_it_was_seen_stays_as_it_is() {
     let house = House::new().await;
     let ledger = &house.ledger;
     let key = accept_one(ledger, message("a", vec![waiting(Outcome::Parked, None)])).await;
-    let seen = ledger.delivery(key).await.unwrap().changed_at;
-    let earlier = seen - SignedDuration::from_micros(1);
+    let row = ledger.delivery(key).await.unwrap();
+    let seen = Seen { outcome: row.outcome, changed_at: row.changed_at };
+    let earlier = Seen { changed_at: row.changed_at - SignedDuration::from_micros(1), ..seen };
     assert!(matches!(ledger.replay_as_seen(key, earlier, "a", "x", at(70)).await, Err(Error::NoSuchRow)));
     assert!(matches!(ledger.discard_as_seen(key, earlier, "a", "x", at(70)).await, Err(Error::NoSuchRow)));
     ledger.replay_as_seen(key, seen, "a", "x", at(70)).await.unwrap();
@@ -72,4 +73,18 @@ async fn what_is_not_as_it_was_seen_stays_as_it_is() {
     let acted: Vec<_> =
         acted.iter().map(|acted| (acted.who.as_str(), acted.what.as_str(), acted.about_a_person)).collect();
     assert_eq!(acted, [("a", "replay", false)]);
+}
+
+#[tokio::test]
+async fn that_it_was_looked_at_again_by_itself_makes_it_no_other_thing_to_decide_about() {
+    let house = House::new().await;
+    let ledger = &house.ledger;
+    let key = accept_one(ledger, message("a", vec![waiting(Outcome::AwaitingAssessment, None)])).await;
+    let row = ledger.delivery(key).await.unwrap();
+    let seen = Seen { outcome: row.outcome, changed_at: row.changed_at };
+    ledger.wait(key, Outcome::AwaitingAssessment, reason(Code::AssessmentNeeded), None).await.unwrap();
+    assert_ne!(ledger.delivery(key).await.unwrap().changed_at, row.changed_at);
+    let parked = Seen { outcome: Outcome::Parked, ..seen };
+    assert!(matches!(ledger.discard_as_seen(key, parked, "a", "x", at(70)).await, Err(Error::NoSuchRow)));
+    ledger.discard_as_seen(key, seen, "a", "x", at(70)).await.unwrap();
 }

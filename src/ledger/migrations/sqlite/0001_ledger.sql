@@ -162,7 +162,8 @@ CREATE TABLE job_item (
     job INTEGER NOT NULL,
     place INTEGER NOT NULL,
     delivery INTEGER NOT NULL,
-    -- `delivery.changed_at` when the list was frozen: what changed since is passed over.
+    -- Of the delivery when the list was frozen, and its `changed_at`: what is otherwise now is passed over.
+    outcome TEXT NOT NULL,
     seen INTEGER NOT NULL,
     result TEXT,
     PRIMARY KEY (job, place)
