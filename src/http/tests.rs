@@ -52,7 +52,7 @@ async fn face_with(limits: Limits) -> Face {
         }
     };
     let state = State::new(ready, Metrics::new().unwrap(), keys, find);
-    let served = tokio::spawn(server::run(listener, router(state), limits, shutdown.clone()));
+    let served = tokio::spawn(server::run(listener, None, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, stopping, shutdown, served }
 }
 

@@ -31,6 +31,8 @@ struct Inner {
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     in_flight: IntGauge,
+    certificates: IntGaugeVec,
+    certificate_reloads: IntCounterVec,
 }
 
 impl Metrics {
@@ -67,6 +69,16 @@ impl Metrics {
             connected: gauges("amqp_connected", "1 while there is a connection to a broker", &["direction"])?,
             breaker_open: gauge("facts_breaker_open", "1 while IRIS is left alone after failures")?,
             in_flight: gauge("in_flight", "Messages being worked on")?,
+            certificates: gauges(
+                "certificate_expires_seconds",
+                "Unix time after which a certificate is not valid any more; the first of several",
+                &["use", "part"],
+            )?,
+            certificate_reloads: counter(
+                "certificate_reloads_total",
+                "Certificates and authorities that changed on disk, and whether they are used",
+                &["use", "result"],
+            )?,
             delivered_seconds,
             registry,
             kinds: RwLock::default(),
@@ -128,6 +140,13 @@ impl Metrics {
             let age = now.duration_since(waiting.oldest).as_secs();
             self.0.oldest.with_label_values(&[outcome]).set(age);
         }
+    }
+
+    pub fn certificate_expires(&self, usage: &str, part: &str, at: Timestamp) {
+        self.0.certificates.with_label_values(&[usage, part]).set(at.as_second());
+    }
+    pub fn certificates_reloaded(&self, usage: &str, result: &str) {
+        self.0.certificate_reloads.with_label_values(&[usage, result]).inc();
     }
 
     pub fn recipient_down(&self, party: &str, down: bool) {
