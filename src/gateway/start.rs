@@ -17,7 +17,8 @@ use crate::intake::Intake;
 use crate::ledger::{self, Ledger};
 use crate::receipt::keys::{KeySet, Signer};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::{self, Incoming};
+use crate::telemetry::push::Push;
+use crate::tls::{self, Files, Incoming};
 use crate::{broker, delivery, httpclient, intake};
 use jiff::Timestamp;
 use std::sync::{Arc, RwLock};
@@ -31,6 +32,8 @@ use tokio_util::task::TaskTracker;
 /// Messages between the broker's consumers and the corridor; the broker holds the rest.
 const INBOUND: usize = 64;
 const GAUGES: Duration = Duration::from_secs(5);
+/// To the collector of metrics.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Everything that was read from files, and found to be good.
 #[derive(Debug)]
@@ -140,13 +143,14 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let progress = Arc::new(RwLock::new(intake.progress()));
     let state = {
         let (consuming, writes, ledger) = (progress.clone(), ledger.clone(), ledger.clone());
-        let ready = Ready {
+        let ready = Arc::new(Ready {
             intake: Probe::new(move || consuming.read().is_ok_and(|progress| progress.borrow().consumers > 0)),
             publish: publisher.connected().into(),
             ledger: Probe::new(move || writes.is_writable()),
             iris: Probe::new(move || !iris.breaker_open()),
             stopping: stop.clone(),
-        };
+        });
+        push_metrics(&config.telemetry, &metrics, ready.clone(), &gateway.tasks, &stop)?;
         let state = http::State::new(ready, metrics, keys, move |id| {
             let ledger = ledger.clone();
             async move { ledger.receipt(id).await }
@@ -214,6 +218,21 @@ fn incoming(config: &config::Http) -> Result<Option<Arc<Incoming>>, tls::Error> 
         return Ok(None);
     }
     Ok(Some(Arc::new(Incoming::incoming("http", config.certificates())?)))
+}
+
+/// Where a collector is configured; in any case they can be scraped.
+fn push_metrics(
+    telemetry: &config::Telemetry,
+    metrics: &Metrics,
+    ready: Arc<Ready>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let Some(endpoint) = telemetry.otlp_endpoint.clone() else { return Ok(()) };
+    let client = httpclient::Client::new("telemetry", Files::default(), CONNECT, CONNECT)?.to_anyone()?;
+    let (push, seen) = (Push { endpoint, every: telemetry.metrics_interval.get(), client }, metrics.clone());
+    tasks.spawn(push.run(metrics.clone(), move || ready.measure(&seen), stop.clone()));
+    Ok(())
 }
 
 /// Cancelled when the system or a person says stop.

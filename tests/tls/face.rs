@@ -46,7 +46,7 @@ async fn face(partners_come: bool) -> Face {
     let receipt = signer.sign(&receipt());
     let up = || Probe::new(|| true);
     let (intake, publish, ledger, iris) = (up(), up(), up(), up());
-    let ready = Ready { intake, publish, ledger, iris, stopping: CancellationToken::new() };
+    let ready = Arc::new(Ready { intake, publish, ledger, iris, stopping: CancellationToken::new() });
     let keys = KeySet { keys: vec![signer.key()] };
     let state = State::new(ready, Metrics::new().unwrap(), keys, move |id| {
         let found = (id == ID).then(|| receipt.clone());
