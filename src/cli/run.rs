@@ -14,8 +14,8 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Everything is checked before anything is connected; with a finding it ends with 64. Logs go to \
-    standard error, one JSON object a line. SIGTERM drains and stops; SIGHUP reads schemas, policies, mappings \
-    and partners anew, and keeps the old ones where the new ones do not load.\n\n\
+    standard error, one JSON object a line. SIGTERM drains and stops; SIGHUP reads schemas, policies, mappings, \
+    partners and certificates anew, and keeps the old ones where the new ones do not load.\n\n\
     Example:\n  ketenpoort run --config /etc/ketenpoort/ketenpoort.toml"
 )]
 pub struct Args {
