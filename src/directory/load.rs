@@ -313,6 +313,32 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_with_a_certificate_has_one_with_the_partys_oin() {
+        let load = |users: &str| {
+            let text = format!(
+                "[[role]]\nname = \"om\"\n[[party]]\nid = \"om\"\nname = \"OM\"\noin = \"00000099000900000004\"\n\
+                 roles = [\"om\"]\nusers = [{users}]\n"
+            );
+            Directory::load(&BTreeMap::from([("om.toml".to_owned(), text)]))
+        };
+        let listed = "CN=om.example,SERIALNUMBER=00000099000900000004,C=NL";
+        let directory = load(&format!("'om', '{listed}'")).unwrap();
+        let known = |user: &str| directory.by_user(user).is_some();
+        assert!(known("om") && known(listed) && known("CN=new,SERIALNUMBER=00000099000900000004"));
+        assert!(!known("CN=00000099000900000004") && !known("CN=om.example,SERIALNUMBER=00000099000900000005,C=NL"));
+
+        let passwords_only = load("'om'").unwrap();
+        assert!(passwords_only.by_user(listed).is_none(), "it does not come with a certificate");
+
+        for wrong in ["CN=om.example,C=NL", "CN=om,SERIALNUMBER=00000099000900000005", "CN=om,SERIALNUMBER=1"] {
+            let findings = load(&format!("'{wrong}'")).unwrap_err();
+            assert!(findings[0].problem.hint.contains("not of one with this oin"), "{wrong}: {findings:?}");
+        }
+        let long = format!("'{listed},O={}'", "x".repeat(255));
+        assert!(load(&long).unwrap_err()[0].problem.hint.contains("255 bytes"));
+    }
+
+    #[test]
     fn a_queue_has_one_use_and_one_owner() {
         let long = format!(r#"inbound = "{}""#, "q".repeat(256));
         let table = [

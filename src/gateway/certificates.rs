@@ -101,3 +101,86 @@ impl Certificates {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{Files, Outgoing};
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    fn put(folder: &std::path::Path, ends: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.not_after = date_time_ymd(ends, 1, 1);
+        std::fs::write(folder.join("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    }
+
+    fn looked_after(folder: &std::path::Path) -> Certificates {
+        let file = |name| Some(folder.join(name));
+        let files = Files { cert: file("cert.pem"), key: file("key.pem"), ca: file("cert.pem") };
+        let kept = Outgoing::outgoing("broker", files).unwrap();
+        Certificates::new(vec![Arc::new(kept)], Metrics::new().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changed_is_seen_without_anybody_asking() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), 2040);
+        let certificates = looked_after(folder.path());
+        let (looking, seen) = (Duration::from_millis(5), Duration::from_secs(20));
+        let until = async |line: &str| {
+            let there = async {
+                while !certificates.metrics.render().lines().any(|l| l == line) {
+                    tokio::time::sleep(looking).await;
+                }
+            };
+            tokio::time::timeout(seen, there)
+                .await
+                .unwrap_or_else(|_| panic!("{line} in {}", certificates.metrics.render()));
+        };
+        let changes = async {
+            let ends = |part: &str, at: &str| {
+                let at: Timestamp = at.parse().unwrap();
+                let at = at.as_second();
+                format!("ketenpoort_certificate_expires_seconds{{part=\"{part}\",use=\"broker\"}} {at}")
+            };
+            until(&ends("own", "2040-01-01T00:00:00Z")).await;
+            // The key comes after the certificate: in between it may be seen as broken, in the end it is not.
+            put(folder.path(), 2050);
+            until(&ends("own", "2050-01-01T00:00:00Z")).await;
+            until(&ends("authority", "2050-01-01T00:00:00Z")).await;
+            std::fs::remove_file(folder.path().join("cert.pem")).unwrap();
+            let refused = || certificates.metrics.render().contains("result=\"refused\",use=\"broker\"");
+            while !refused() {
+                tokio::time::sleep(looking).await;
+            }
+            until(&ends("own", "2050-01-01T00:00:00Z")).await;
+        };
+        tokio::select! {
+            () = certificates.keep_looking(looking, CancellationToken::new()) => unreachable!("nobody stops it"),
+            () = changes => {}
+        }
+    }
+
+    #[test]
+    fn what_ends_within_a_month_is_told_of_once_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), 2040);
+        let certificates = looked_after(folder.path());
+        let told = |now: &str| {
+            let now: Timestamp = now.parse().unwrap();
+            certificates.tell_expiries(now);
+            certificates.told().get(&("broker", "own")) == Some(&now)
+        };
+        assert!(!told("2039-12-01T00:00:00Z"), "31 days before");
+        assert!(told("2039-12-03T00:00:00Z"));
+        assert!(!told("2039-12-03T23:59:00Z"), "the same day");
+        assert!(told("2039-12-04T00:00:00Z"));
+        assert!(told("2040-02-01T00:00:00Z"), "after it");
+        // Of another one it is told anew, when it is time.
+        put(folder.path(), 2050);
+        certificates.look(true);
+        assert!(certificates.told().is_empty());
+    }
+}

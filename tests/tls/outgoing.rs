@@ -149,7 +149,7 @@ async fn only_the_right_iris_is_asked_about_anybody() {
         let iris = simulator();
         let (server, _) = server::start(iris.router(), &certificate, None).await;
         let answer = asked(&localhost(server.address()), &folder, false).await;
-        assert_eq!(answer, if is_good { Ok(true) } else { Err(Unavailable::Unreachable) }, "{name}");
+        assert_eq!(answer, if is_good { Ok(true) } else { Err(Unavailable::Mistrusted) }, "{name}");
         assert_eq!(iris.seen().persons, u64::from(is_good), "{name}");
     }
 }

@@ -120,7 +120,7 @@ impl Connection {
 
     async fn ask(&self, call: &Call<'_>, url: Url) -> Result<Personal<Vec<u8>>, Unavailable> {
         let body = call.body.reveal_personal_data().clone();
-        let http = self.http.to_anyone().map_err(|_| Unavailable::Unreachable)?;
+        let http = self.http.to_anyone().map_err(|_| Unavailable::Mistrusted)?;
         let mut request = http.post(url).header(CONTENT_TYPE, "application/json").body(body);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -151,7 +151,11 @@ async fn read_at_most(mut response: Response, limit: usize) -> Result<Personal<V
 }
 
 fn unreachable(error: &reqwest::Error) -> Unavailable {
-    if error.is_timeout() { Unavailable::Timeout } else { Unavailable::Unreachable }
+    match error.is_timeout() {
+        true => Unavailable::Timeout,
+        false if httpclient::is_mistrust(error) => Unavailable::Mistrusted,
+        false => Unavailable::Unreachable,
+    }
 }
 
 /// May the next attempt go better?
@@ -159,7 +163,7 @@ fn is_passing(unavailable: &Unavailable) -> bool {
     match unavailable {
         Unavailable::Unreachable | Unavailable::Timeout => true,
         Unavailable::Status(status) => matches!(status, 429 | 500..),
-        Unavailable::Invalid | Unavailable::BreakerOpen => false,
+        Unavailable::Invalid | Unavailable::Mistrusted | Unavailable::BreakerOpen => false,
     }
 }
 
@@ -175,6 +179,7 @@ fn error_type(unavailable: &Unavailable) -> String {
         Unavailable::Status(status) => status.to_string(),
         Unavailable::Timeout => "timeout".to_owned(),
         Unavailable::Unreachable => "unreachable".to_owned(),
+        Unavailable::Mistrusted => "mistrusted".to_owned(),
         Unavailable::Invalid => "invalid".to_owned(),
         Unavailable::BreakerOpen => "breaker_open".to_owned(),
     }
