@@ -96,6 +96,8 @@ impl<T> Kept<T> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let read = self.files.read();
         let is_same = seen.content.as_ref() == read.as_ref().ok();
+        let is_known = is_same && seen.is_good;
+        // The system's authorities are not among our files, and loading them is more than a look.
         if is_same && (!asked || (seen.is_good && self.files.ca.is_some())) {
             return Renewed::Same;
         }
@@ -110,7 +112,7 @@ impl<T> Kept<T> {
         match made {
             Ok((made, expiries)) => {
                 *self.now.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(made), expiries);
-                Renewed::Changed
+                if is_known { Renewed::Same } else { Renewed::Changed }
             }
             Err(error) => Renewed::Refused(error),
         }
