@@ -108,6 +108,7 @@ impl Gateway {
                 let mut sends = Vec::new();
                 for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
                     became.extend(self.count(head.kind.as_deref(), &planned.state));
+                    self.metrics.decided(&planned.decision);
                     let State::Ready(outgoing) = planned.state else { continue };
                     // Where another gateway has an older one of the series in hand, this one follows it.
                     let (Some(recipient), Some(hold)) = (planned.recipient, hold) else { continue };
