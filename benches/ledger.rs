@@ -63,7 +63,7 @@ fn message(number: u64, volatile: bool, raw: usize, body: usize) -> NewMessage {
         },
         record: None,
         mark: None,
-        message_ref: MessageRef { r#type: Some(KIND.to_owned()), source: Some(source.clone()), id: Some(id), digest },
+        message_ref: MessageRef { r#type: Some(KIND.to_owned()), source: Some(source.clone()), id: Some(id), digest, signature: None },
         source,
         policy_version: "3f9a5e0c11d2".to_owned(),
         mapping_version: "77ab01cd-90ef3412".to_owned(),
