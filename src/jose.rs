@@ -29,7 +29,8 @@ pub struct Event<'a> {
 impl Event<'_> {
     fn signed(&self) -> Value {
         let signed = self.attributes.iter().filter(|(name, _)| !UNSIGNED.contains(name));
-        let mut all: Map<String, Value> = signed.map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+        let mut all: Map<String, Value> =
+            signed.map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
         all.insert("datacontenttype".to_owned(), self.content_type.into());
         Value::Object(all)
     }

@@ -82,8 +82,7 @@ impl Gateway {
     /// With its signature, where it is not inside already.
     pub(super) fn signed(&self, mut publication: Publication, address: &Address) -> Publication {
         if let Some(protection) = address.protection().filter(|p| p.sign && p.encrypt.is_none()) {
-            let event =
-                jose::Event { attributes: &publication.attributes, content_type: &publication.content_type };
+            let event = jose::Event { attributes: &publication.attributes, content_type: &publication.content_type };
             let data = publication.body.reveal_personal_data();
             let jws = detached::sign(&self.signer, &event, &protection.audience, data);
             publication.attributes.push((jose::SIGNATURE, jws));

@@ -166,13 +166,7 @@ pub fn sign(signer: &Signer, event: &Event<'_>, audience: &str, data: &[u8]) -> 
 }
 
 /// The same as a whole, with its data in it: for what is then encrypted.
-pub fn sign_whole(
-    signer: &Signer,
-    event: &Event<'_>,
-    audience: &str,
-    data: &[u8],
-    content_type: &str,
-) -> String {
+pub fn sign_whole(signer: &Signer, event: &Event<'_>, audience: &str, data: &[u8], content_type: &str) -> String {
     let header = header(signer, event, audience, Some(content_type));
     let input = signing_input(&header, data, true);
     let signature = signer.sign_bytes(&input);

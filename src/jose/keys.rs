@@ -231,7 +231,11 @@ impl Jwk {
 
     fn uncompressed(&self) -> Result<Vec<u8>, String> {
         let point = self.bytes(&["x", "y"])?;
-        if point.len() == 64 { Ok([&[4][..], &point].concat()) } else { Err("`x` and `y` have 32 bytes each".to_owned()) }
+        if point.len() == 64 {
+            Ok([&[4][..], &point].concat())
+        } else {
+            Err("`x` and `y` have 32 bytes each".to_owned())
+        }
     }
 
     fn bytes(&self, members: &[&str]) -> Result<Vec<u8>, String> {
