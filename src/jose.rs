@@ -44,6 +44,3 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

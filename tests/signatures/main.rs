@@ -7,6 +7,7 @@ mod attacks;
 mod directory;
 mod judge;
 mod keys;
+mod partner;
 
 use ketenpoort::catalogue::Sources;
 use ketenpoort::core::Pipeline;
