@@ -72,7 +72,7 @@ pub(super) struct Event<'a> {
 impl Gateway {
     pub(super) async fn deliver(
         self: &Arc<Self>,
-        mut job: Job,
+        job: Job,
         address: Option<Address>,
         line: Option<&Line>,
     ) -> Became {
@@ -80,9 +80,10 @@ impl Gateway {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
-        if let Some(became) = self.protected_otherwise(&job, &address).await {
-            return became;
-        }
+        let mut job = match self.fit(job, &address).await {
+            Ok(job) => job,
+            Err(became) => return became,
+        };
         // Before its turn, so that no more than a few wait for the turn of another that hangs.
         let gate = self.gates.gate(address.party());
         let let_through = job.pass.take().filter(|pass| pass.is_for(address.party()));

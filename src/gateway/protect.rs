@@ -1,6 +1,5 @@
-//! What a recipient wants signed or encrypted is so before it goes out. Encrypted once, before it is recorded: the
-//! outbox holds no plaintext of it, every attempt has the same bytes, and the receipt tells the digest of those.
-//! Nothing leaves in here.
+//! What a recipient wants signed or encrypted is so before it goes out. Encrypted once, before it is recorded: every
+//! attempt has the same bytes, and the receipt tells the digest of those. Nothing leaves in here.
 
 use super::outbox::{Event, Job};
 use super::{Became, Gateway};
@@ -90,29 +89,34 @@ impl Gateway {
         publication
     }
 
-    /// The keys of the recipient changed since it was recorded, or whether it wants its messages encrypted at all: it
-    /// is not sent as it is, but decided and protected anew.
-    pub(super) async fn protected_otherwise(self: &Arc<Self>, job: &Job, address: &Address) -> Option<Became> {
-        let now = Timestamp::now();
-        if is_fit(&job.outgoing, address.protection().and_then(|p| p.encrypt.as_deref()), now) {
-            return None;
+    /// As it may go out now. Since it was recorded, the recipient may have begun to want it encrypted, or no longer; or
+    /// its key may be one that is not to be used any more.
+    pub(super) async fn fit(self: &Arc<Self>, job: Job, address: &Address) -> Result<Job, Became> {
+        let (now, encrypt) = (Timestamp::now(), address.protection().and_then(|p| p.encrypt.as_deref()));
+        if is_fit(&job.outgoing, encrypt, now) {
+            return Ok(job);
         }
-        let code = Code::ProtectionChanged;
-        let reason = Reason::new(code, code.hint());
-        let wait = || self.ledger.wait(job.delivery, Outcome::Retrying, reason.clone(), Some(now));
-        let _ = self.until_recorded(wait).await;
-        self.due.notify_one();
-        Some((Outcome::Retrying, Some(code)))
+        if job.outgoing.is_encrypted() {
+            // What is in it only the recipient could tell. The message as it came in is there still.
+            let reason = Reason::new(Code::ProtectionChanged, Code::ProtectionChanged.hint());
+            let wait = || self.ledger.wait(job.delivery, Outcome::Retrying, reason.clone(), Some(now));
+            let _ = self.until_recorded(wait).await;
+            self.due.notify_one();
+            return Err((Outcome::Retrying, Some(Code::ProtectionChanged)));
+        }
+        // The message that it was made from may be gone: it stays as it is recorded, and is encrypted on its way.
+        let of = Of { key: job.key, id: &job.head.id, received_at: job.head.received_at };
+        match self.protected(job.outgoing.clone(), address, of, now) {
+            Ok(outgoing) => Ok(Job { outgoing, ..job }),
+            Err(reason) => Err(self.park(job.delivery, reason).await),
+        }
     }
 }
 
 fn is_fit(outgoing: &Outgoing, keys: Option<&Keys>, now: Timestamp) -> bool {
-    let is_encrypted = outgoing.content_type == jose::CONTENT_TYPE;
+    let kid = || encrypted::kid_of(outgoing.body.reveal_personal_data());
     match keys {
-        None => !is_encrypted,
-        Some(keys) => {
-            let kid = is_encrypted.then(|| encrypted::kid_of(outgoing.body.reveal_personal_data())).flatten();
-            kid.is_some_and(|kid| keys.may_encrypt(&kid, now))
-        }
+        None => !outgoing.is_encrypted(),
+        Some(keys) => outgoing.is_encrypted() && kid().is_some_and(|kid| keys.may_encrypt(&kid, now)),
     }
 }

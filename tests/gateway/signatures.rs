@@ -238,7 +238,7 @@ fn nothing_leaves_in_the_clear_that_must_not_whatever_becomes_of_the_keys() {
         world.rotate("0606");
         reload(scene, "ok", 2).await;
         let delivery = parked[0]["delivery"].to_string();
-        scene.command(&["parked", "replay", &delivery, "--why", "a new key is there"]).await;
+        scene.command(&["parked", "replay", &delivery, "--who", "beheer", "--why", "a new key is there"]).await;
         let arrival = scene.arrival("gemeente:0606", &keyless.id).await;
         assert!(String::from_utf8(world.open("0606-new", &arrival).unwrap()).unwrap().contains("Dijkhuizen"));
         let receipt = scene.receipt("dji", &keyless.id, "gemeente:0606").await;
