@@ -7,9 +7,9 @@ partner_keys.py new PRIVATE PUBLIC
     (YOUR-NAME.jwks.json) goes to whoever keeps the gateway's partner directory.
 partner_keys.py sign PRIVATE ATTRIBUTES DATA
     prints the event with the attributes of the JSON file ATTRIBUTES, the data of the file DATA, and its signature.
-partner_keys.py open PRIVATE GATEWAY EVENT
+partner_keys.py open PRIVATE GATEWAY EVENT [AUDIENCE]
     prints the data of an event as you got it, once it is opened and its signature verified with the key set GATEWAY
-    (/.well-known/jwks.json). Ends with 1 where anything is not as it should be, and says what.
+    (/.well-known/jwks.json), for AUDIENCE where that is given. Ends with 1 where anything is not as it should be, and says what.
 """
 
 import base64

@@ -70,12 +70,7 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(
-        self: &Arc<Self>,
-        job: Job,
-        address: Option<Address>,
-        line: Option<&Line>,
-    ) -> Became {
+    pub(super) async fn deliver(self: &Arc<Self>, job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;

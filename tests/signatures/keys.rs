@@ -1,5 +1,7 @@
 //! Keys as partners have them, and signatures as they, or those who attack them, make them.
 
+#![allow(dead_code, reason = "of the two crates with this module one needs less of it")]
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PSS_SHA256};
