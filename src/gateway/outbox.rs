@@ -1,6 +1,6 @@
 //! What must go out: each delivery until it is taken or parked, as it came in or decided anew.
 
-use super::protect::{Of, event_time};
+use super::protect::{Of, event_time, is_fit};
 use super::series::Line;
 use super::{Became, Gateway};
 use crate::code::Code;
@@ -70,15 +70,18 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(self: &Arc<Self>, job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
+    pub(super) async fn deliver(self: &Arc<Self>, mut job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
-        let mut job = match self.fit(job, &address).await {
-            Ok(job) => job,
-            Err(became) => return became,
-        };
+        if !is_fit(&job.outgoing, &address) {
+            // In a box: hardly ever.
+            match Box::pin(self.refit(job, &address)).await {
+                Ok(fit) => job = fit,
+                Err(became) => return became,
+            }
+        }
         // Before its turn, so that no more than a few wait for the turn of another that hangs.
         let gate = self.gates.gate(address.party());
         let let_through = job.pass.take().filter(|pass| pass.is_for(address.party()));

@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::delivery::amqp::Publication;
 use crate::directory::Protection;
 use crate::envelope::digest_label;
-use crate::jose::{self, detached, encrypted, keys::Keys};
+use crate::jose::{self, detached, encrypted};
 use crate::ledger::Outgoing;
 use crate::outcome::{Outcome, Reason};
 use crate::personal::Personal;
@@ -89,13 +89,10 @@ impl Gateway {
         publication
     }
 
-    /// As it may go out now. Since it was recorded, the recipient may have begun to want it encrypted, or no longer; or
-    /// its key may be one that is not to be used any more.
-    pub(super) async fn fit(self: &Arc<Self>, job: Job, address: &Address) -> Result<Job, Became> {
-        let (now, encrypt) = (Timestamp::now(), address.protection().and_then(|p| p.encrypt.as_deref()));
-        if is_fit(&job.outgoing, encrypt, now) {
-            return Ok(job);
-        }
+    /// Since it was recorded, the recipient began to want it encrypted, or no longer does; or its key is not to be used
+    /// any more. As it may go out now, where it may.
+    pub(super) async fn refit(self: &Arc<Self>, job: Job, address: &Address) -> Result<Job, Became> {
+        let now = Timestamp::now();
         if job.outgoing.is_encrypted() {
             // What is in it only the recipient could tell. The message as it came in is there still.
             let reason = Reason::new(Code::ProtectionChanged, Code::ProtectionChanged.hint());
@@ -113,10 +110,11 @@ impl Gateway {
     }
 }
 
-fn is_fit(outgoing: &Outgoing, keys: Option<&Keys>, now: Timestamp) -> bool {
+/// Is it encrypted where it must be, to a key that is valid now, and only there?
+pub(super) fn is_fit(outgoing: &Outgoing, address: &Address) -> bool {
     let kid = || encrypted::kid_of(outgoing.body.reveal_personal_data());
-    match keys {
+    match address.protection().and_then(|p| p.encrypt.as_deref()) {
         None => !outgoing.is_encrypted(),
-        Some(keys) => outgoing.is_encrypted() && kid().is_some_and(|kid| keys.may_encrypt(&kid, now)),
+        Some(keys) => outgoing.is_encrypted() && kid().is_some_and(|kid| keys.may_encrypt(&kid, Timestamp::now())),
     }
 }
