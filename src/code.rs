@@ -91,6 +91,8 @@ codes! {
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
     PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
+    LedgerInUse = "KP-6010", "another gateway has this ledger", "a file is for one gateway; several need a database server ([ledger] url), and there each a `node` name of its own";
+    LeaseLost = "KP-6011", "what this node had in hand went to others", "no action: it goes on under a new number; if it lasts, check the connection to the database and the load of this machine";
     // 7xxx: files and configuration
     ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
     PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";
@@ -99,8 +101,8 @@ codes! {
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
     NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
-    KeySetInvalid = "KP-7009", "a partner's key set does not load", "see the place";
     NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
+    KeySetInvalid = "KP-7009", "a partner's key set does not load", "see the place";
 }
 
 impl fmt::Display for Code {

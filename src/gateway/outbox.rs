@@ -9,7 +9,7 @@ use crate::delivery::amqp::Publication;
 use crate::delivery::gate::{Gate, Health, Pass};
 use crate::delivery::{Class, Failure};
 use crate::directory::Endpoint;
-use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
+use crate::ledger::{DeliveryKey, Due, Head, Hold, Mark, Outgoing, Retry};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -27,6 +27,7 @@ pub(super) const AT_ONCE: usize = 128;
 /// One delivery on its way.
 pub(super) struct Job {
     pub delivery: DeliveryKey,
+    pub hold: Hold,
     pub head: Arc<Head>,
     pub recipient: (PartyId, Role),
     /// Same on every attempt; the recipient recognises a repetition by it.
@@ -70,7 +71,12 @@ pub(super) struct Event<'a> {
 }
 
 impl Gateway {
-    pub(super) async fn deliver(self: &Arc<Self>, mut job: Job, address: Option<Address>, line: Option<&Line>) -> Became {
+    pub(super) async fn deliver(
+        self: &Arc<Self>,
+        mut job: Job,
+        address: Option<Address>,
+        line: Option<&Line>,
+    ) -> Became {
         let Some(address) = address else {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
@@ -103,10 +109,21 @@ impl Gateway {
 
     async fn attempt(self: &Arc<Self>, job: Job, address: &Address, gate: &Gate, pass: Pass) -> Became {
         // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
-        if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+        if let Some(mark) = &job.mark
+            && !self.ledger.is_current(mark).await
+        {
             let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
             let tried = job.tried;
             return self.retry(job, Timestamp::now(), reason, tried).await;
+        }
+        // Who lost it to another gateway, or does not know, sends nothing.
+        let holds = tokio::select! {
+            biased;
+            holds = self.ledger.holds(job.hold) => holds,
+            () = self.stopping.cancelled() => false,
+        };
+        if !holds {
+            return (Outcome::Retrying, Some(Code::LeaseLost));
         }
         let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
@@ -184,7 +201,8 @@ impl Gateway {
         let receipt =
             self.receipt(&job.head, Some(&job.recipient), job.key, Outcome::Delivered, None, job.decision, digest);
         self.metrics.outcome(job.head.kind.as_deref(), Outcome::Delivered.as_str(), "");
-        self.metrics.delivered_after(now.duration_since(job.head.received_at));
+        let age = now.duration_since(job.head.received_at);
+        self.metrics.delivered_after(job.head.kind.as_deref(), job.recipient.0.as_str(), age);
         let recorded = self.until_recorded(|| self.ledger.delivered(job.delivery, receipt.clone(), now)).await;
         if let Some(receipt) = recorded {
             self.send_receipt(receipt).await;
@@ -367,6 +385,7 @@ impl Gateway {
     pub(super) fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
         Job {
             delivery: due.delivery,
+            hold: due.hold,
             head: Arc::new(due.message.clone()),
             recipient,
             key: due.idempotency_key,

@@ -13,6 +13,7 @@ mod lists;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;
+mod otlp;
 #[path = "../signatures/partner.rs"]
 mod partner;
 mod reload;
