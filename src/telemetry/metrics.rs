@@ -30,6 +30,7 @@ struct Inner {
     waiting_for: IntGaugeVec,
     connected: IntGaugeVec,
     breaker_open: IntGauge,
+    ledger_writable: IntGauge,
     in_flight: IntGauge,
 }
 
@@ -52,9 +53,12 @@ impl Metrics {
         let seconds = HistogramOpts::new("delivered_seconds", "From received to delivered, in seconds");
         let delivered_seconds = Histogram::with_opts(seconds.buckets(buckets))?;
         registry.register(Box::new(delivered_seconds.clone()))?;
+        let reloads = counter("reloads_total", "Sets of rules that were read anew", &["result"])?;
+        // An alarm sees a counter grow only where it was there before.
+        reloads.with_label_values(&["refused"]).inc_by(0);
         Ok(Metrics(Arc::new(Inner {
             rules: gauges("rules_info", "The set of rules of now", &["policy_version", "mapping_version"])?,
-            reloads: counter("reloads_total", "Sets of rules that were read anew", &["result"])?,
+            reloads,
             received: counter("messages_received_total", "Messages taken from a partner's queue", &["party"])?,
             outcomes: counter("outcomes_total", "Outcomes per recipient", &["type", "outcome", "code"])?,
             attempts: counter("delivery_attempts_total", "Attempts to deliver", &["way", "result"])?,
@@ -66,6 +70,7 @@ impl Metrics {
             waiting_for: gauges("recipient_waiting", "Deliveries that wait for their recipient", &["party"])?,
             connected: gauges("amqp_connected", "1 while there is a connection to a broker", &["direction"])?,
             breaker_open: gauge("facts_breaker_open", "1 while IRIS is left alone after failures")?,
+            ledger_writable: gauge("ledger_writable", "1 while the ledger takes writes")?,
             in_flight: gauge("in_flight", "Messages being worked on")?,
             delivered_seconds,
             registry,
@@ -111,6 +116,9 @@ impl Metrics {
     }
     pub fn breaker_open(&self, open: bool) {
         self.0.breaker_open.set(open.into());
+    }
+    pub fn ledger_writable(&self, writable: bool) {
+        self.0.ledger_writable.set(writable.into());
     }
     pub fn in_flight(&self, count: usize) {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
