@@ -5,6 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ketenpoort::code::Code;
+use ketenpoort::config::Config;
 use ketenpoort::ledger::Waiting;
 use ketenpoort::outcome::Outcome;
 use ketenpoort::telemetry::metrics::Metrics;
@@ -191,6 +192,34 @@ fn an_expression_about_something_that_is_not_there_is_told() {
         ("vector(1)", "it asks for nothing of ours"),
     ] {
         assert_eq!(unknown(expression, &measured), [told], "{expression}");
+    }
+}
+
+#[test]
+fn the_settings_that_are_deployed_load_once_their_secrets_are_there() {
+    let secrets = tempfile::tempdir().unwrap();
+    let ledger_keys = ketenpoort::ledger::Keys::generate().unwrap();
+    let pseudonym_key = "x".repeat(32);
+    for (name, content) in [
+        ("broker-urls", "amqps://ketenpoort:password@broker:5671/keten"),
+        ("ledger-keys", &*ledger_keys),
+        ("pseudonym-key", &*pseudonym_key),
+        ("iris-token", "token"),
+    ] {
+        std::fs::write(secrets.path().join(name), content).unwrap();
+    }
+    for (file, given) in [
+        ("debian/ketenpoort.toml", "/run/credentials/ketenpoort.service/"),
+        ("compose/ketenpoort.toml", "/run/secrets/"),
+        ("kubernetes/sqlite/ketenpoort.toml", "/run/secrets/ketenpoort/"),
+    ] {
+        let settings = text(&root().join("deploy").join(file));
+        assert!(settings.matches(given).count() >= 4, "{file} has its secrets under {given}");
+        let settings = settings.replace(given, &format!("{}/", secrets.path().display()));
+        let config = Config::load(file, &settings, Path::new("/etc/ketenpoort"), &|_| None);
+        let config = config.unwrap_or_else(|findings| panic!("{findings:?}"));
+        assert_eq!(config.files.partners, Path::new("/etc/ketenpoort/partners"), "{file}");
+        assert_eq!(config.ledger.path, Path::new("/var/lib/ketenpoort/ketenpoort.db"), "{file}");
     }
 }
 
