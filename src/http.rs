@@ -44,7 +44,7 @@ type Find = dyn Fn(Uuid) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send +
 
 /// What the answers are made of.
 pub struct State {
-    ready: Ready,
+    ready: Arc<Ready>,
     metrics: Metrics,
     keys: KeySet,
     find: Box<Find>,
@@ -58,7 +58,7 @@ impl fmt::Debug for State {
 
 impl State {
     /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id.
-    pub fn new<F, Fut>(ready: Ready, metrics: Metrics, keys: KeySet, find: F) -> State
+    pub fn new<F, Fut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F) -> State
     where
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Found> + Send + 'static,

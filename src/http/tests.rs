@@ -1,5 +1,6 @@
 use super::server::Limits;
 use super::*;
+
 use crate::ledger::Error;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -51,7 +52,7 @@ async fn face_with(limits: Limits) -> Face {
             if readable { Ok(receipt) } else { Err(Error::Unavailable) }
         }
     };
-    let state = State::new(ready, Metrics::new().unwrap(), keys, find);
+    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find);
     let served = tokio::spawn(server::run(listener, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, stopping, shutdown, served }
 }
