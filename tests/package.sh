@@ -52,7 +52,7 @@ in_root sh -eu -c "
     ketenpoort keys generate receipt-key.pem; ketenpoort keys ledger ledger-keys
     head -c 48 /dev/urandom | base64 >pseudonym-key
     echo amqp://nobody:nothing@127.0.0.1:1/none >broker-urls; echo token >iris-token
-    mkdir -p $secrets; cp * $secrets; chown -R ketenpoort $secrets
+    install -d -m 0755 /run/credentials; mkdir -p $secrets; cp * $secrets; chown -R ketenpoort $secrets
     install -d -o ketenpoort -m 0700 /var/lib/ketenpoort"
 sed 's/^\[iris\]/[http]\nlisten = "127.0.0.1:18480"\n\n[iris]/' -i "$root/etc/ketenpoort/ketenpoort.toml"
 env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot --userspec=ketenpoort:ketenpoort "$root" \
