@@ -80,6 +80,8 @@ codes! {
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
     PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
+    LedgerInUse = "KP-6010", "another gateway has this ledger", "a file is for one gateway; several need a database server ([ledger] url), and there each a `node` name of its own";
+    LeaseLost = "KP-6011", "what this node had in hand went to others", "no action: it goes on under a new number; if it lasts, check the connection to the database and the load of this machine";
     // 7xxx: files and configuration
     ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
     PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";
