@@ -29,7 +29,7 @@ mkdir "$work/deploy"
 cp -r deploy/compose deploy/demo "$work/deploy"
 rm -rf "$work/deploy/compose/state"
 KETENPOORT=$PWD/target/debug/ketenpoort "$work/deploy/compose/prepare.sh"
-(cd "$work/deploy/compose" && docker-compose config --quiet)
+(cd "$work/deploy/compose" && docker-compose config --quiet && docker-compose -f compose.yaml -f postgres.yaml config --quiet)
 python3 -m json.tool "$work/deploy/compose/state/definitions.json" >/dev/null
 yamllint --strict -d '{extends: relaxed, rules: {line-length: {max: 140}}}' deploy/compose deploy/kubernetes deploy/prometheus
 

@@ -17,6 +17,11 @@ secrets=state/secrets
 [ -e $secrets/receipt-key ] || ketenpoort keys generate $secrets/receipt-key
 [ -e $secrets/ledger-keys ] || ketenpoort keys ledger $secrets/ledger-keys
 [ -e $secrets/pseudonym-key ] || { random; random; } | tr -d '\n' >$secrets/pseudonym-key
+# For postgres.yaml, which puts the ledger into a database that is reached over its socket.
+[ -e $secrets/database-password ] || random | tr -d '\n' >$secrets/database-password
+echo "postgres://ketenpoort:$(cat $secrets/database-password)@localhost/ketenpoort?host=/var/run/postgresql" >$secrets/database-url
+sed 's#^path = .*#url_file = "/run/secrets/database-url"#' ketenpoort.toml >state/ketenpoort-postgres.toml
+chmod 0644 state/ketenpoort-postgres.toml
 if [ ! -e state/passwords.toml ]; then
     users=$(sed -n 's/^users = \[\(.*\)\]/\1/p' ../demo/partners.toml | tr -d '",')
     for user in ketenpoort $users; do echo "\"$user\" = \"$(random)\""; done >state/passwords.toml
