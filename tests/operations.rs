@@ -145,7 +145,6 @@ fn the_dashboard_asks_only_for_what_is_measured_and_says_in_which_unit() {
     let measured = measured();
     let dashboard: Value = serde_json::from_str(&text(&root().join("deploy/grafana/ketenpoort.json"))).unwrap();
     let mut ids = BTreeSet::new();
-    let mut shown = BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         let title = panel["title"].as_str().unwrap();
         assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: an id twice");
@@ -156,11 +155,8 @@ fn the_dashboard_asks_only_for_what_is_measured_and_says_in_which_unit() {
         for target in panel["targets"].as_array().unwrap() {
             let expression = target["expr"].as_str().unwrap();
             assert_eq!(unknown(expression, &measured), Vec::<String>::new(), "{title}: {expression}");
-            shown.extend(words(expression).into_iter().map(str::to_owned));
         }
     }
-    let not_shown: Vec<&String> = measured.keys().filter(|name| !shown.contains(*name)).collect();
-    assert_eq!(not_shown, Vec::<&String>::new(), "measured and shown nowhere");
 }
 
 #[test]
