@@ -11,3 +11,4 @@ echo "== lints"; cargo clippy --locked --all-targets --features prove -- -D warn
 echo "== supply chain"; tests/supply-chain.sh
 echo "== broker"; deploy/broker.sh start >/dev/null
 echo "== tests"; cargo test --locked --features prove "$@"
+echo "== deploy"; tests/deploy.sh
