@@ -80,6 +80,13 @@ codes! {
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
     PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
+    LogBehind = "KP-6020", "the disclosure log is behind", "records wait to come into the tree; see the log for why, and run `ketenpoort ledger verify`";
+    LogChanged = "KP-6021", "the ledger does not say what the disclosure log says", "see the place; compare with a backup and with heads kept elsewhere, and find out who could write the ledger";
+    LogHeadWrong = "KP-6022", "the head of the disclosure log does not verify", "check that the key set belongs to the gateway; else the log was rewritten";
+    NotLogged = "KP-6023", "there is no such entry in the disclosure log", "a receipt is in it within a minute; one past its term is not any more";
+    ProofInvalid = "KP-6024", "the proof does not verify", "check that receipt, proof and keys belong together";
+    NotForgotten = "KP-6025", "the person cannot be forgotten yet", "the law asks to keep disclosures for four years; what waits must end first";
+    LogDamaged = "KP-6026", "the disclosure log cannot grow", "its tree is not the one that was signed: run `ketenpoort ledger verify`";
     // 7xxx: files and configuration
     ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
     PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";

@@ -5,7 +5,7 @@ use super::memory::Memory;
 use super::seal::Keys;
 use super::stored::Result;
 use super::work::{Answer, Work};
-use super::{Accepted, Error, MessageKey, purge, read};
+use super::{Accepted, Error, MessageKey, log, purge, read};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
 
@@ -89,6 +89,15 @@ async fn claim(
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
+        Command::ExtendLog(extension, reply) => {
+            Ok(Some(Answer::known(reply, log::write::extend(connection, *extension).await?)))
+        }
+        Command::ResealPersons(resealed, reply) => {
+            Ok(Some(Answer::known(reply, Ok(log::write::reseal(connection, resealed).await?))))
+        }
+        Command::Forget(forget, reply) => {
+            Ok(Some(Answer::known(reply, log::forget::forget(connection, forget).await?)))
+        }
         _ => Ok(None),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::records::Mark;
 use super::seal::SealError;
+use crate::code::Code;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -226,6 +227,8 @@ pub enum Error {
     Unavailable,
     #[error("there is no such row, or it is not in a state for this")]
     NoSuchRow,
+    #[error("{}: {}", Code::NotForgotten.title(), Code::NotForgotten.hint())]
+    Kept,
     #[error("the ledger file is not one of ours, or of a newer version")]
     Unusable,
 }
