@@ -7,6 +7,7 @@ pub mod entry;
 pub mod head;
 pub mod prove;
 pub mod tree;
+pub mod verify;
 
 use crate::code::Code;
 use crate::ledger;
@@ -31,3 +32,8 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! ledger and is taken up again from there.
 
 mod intake;
+mod log;
 mod outbox;
 mod receipts;
 mod recipients;
@@ -18,6 +19,7 @@ pub use start::{Error, Loaded, run};
 use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
+use crate::disclosurelog;
 use crate::envelope::{Envelope, RawMessage, Rejection};
 use crate::facts::{Facts, Unavailable, iris};
 use crate::ledger::{Ledger, Mark};
@@ -61,6 +63,7 @@ pub(crate) struct Gateway {
     /// Receipts on their way at once.
     receipts_in_flight: Arc<Semaphore>,
     series: Series,
+    log: Arc<disclosurelog::append::Progress>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }

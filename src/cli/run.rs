@@ -67,7 +67,7 @@ fn load(args: &Args) -> Result<Loaded, Vec<Finding>> {
     }
 }
 
-fn keys(receipts: &config::Receipts) -> Result<(Signer, KeySet), KeyError> {
+pub(super) fn keys(receipts: &config::Receipts) -> Result<(Signer, KeySet), KeyError> {
     let signer = Signer::read(&receipts.key_file)?;
     let mut keys = vec![signer.key()];
     for retired in &receipts.retired {

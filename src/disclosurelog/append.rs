@@ -144,8 +144,7 @@ impl<'a> Appender<'a> {
         }
         tiles.extend(changed(from, state.edge.tiles()));
         let head = Head::sign(self.signer, self.issuer, state.edge.size(), state.edge.root(), now);
-        let (new_persons, used_persons) =
-            (persons.new.into_values().collect(), persons.used.into_values().collect());
+        let (new_persons, used_persons) = (persons.new.into_values().collect(), persons.used.into_values().collect());
         Ok(Extension { from, entries, tiles, head, new_persons, used_persons })
     }
 
@@ -225,6 +224,3 @@ async fn load(log: &mut LogReader) -> Result<State, Error> {
     let edge = Edge::from_tiles(head.size, &tiles).filter(|edge| edge.root() == head.root);
     Ok(State { edge: edge.ok_or(Error::Damaged)?, last })
 }
-
-#[cfg(test)]
-mod tests;

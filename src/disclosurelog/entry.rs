@@ -242,6 +242,3 @@ fn canonical(value: &impl Serialize) -> Vec<u8> {
 fn time(microseconds: i64) -> String {
     Timestamp::from_microsecond(microseconds).unwrap_or_default().to_string()
 }
-
-#[cfg(test)]
-mod tests;

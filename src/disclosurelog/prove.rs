@@ -1,10 +1,10 @@
 //! Proofs for outsiders: that a receipt is in the log, and that a newer log continues an older one. Made out of what is
 //! stored, and checked by who has neither the ledger nor its keys.
 
+use super::Error;
 use super::entry::{DigestKey, Entry};
 use super::head::{self, Statement, base64, from_base64};
 use super::tree::{Hash, Plan, is_consistent, leaf_hash, root_from_inclusion};
-use super::Error;
 use crate::ledger::{Ledger, LogReader};
 use crate::receipt::keys::{KeySet, VerifyError};
 use serde::{Deserialize, Serialize};

@@ -118,7 +118,9 @@ impl Edge {
     /// The tiles that are not full yet.
     pub fn tiles(&self) -> Vec<Tile> {
         let levels = (0..).zip(&self.levels).filter(|(_, hashes)| !hashes.is_empty());
-        levels.map(|(level, hashes)| Tile { place: (level, number(self.size, level)), hashes: hashes.clone() }).collect()
+        levels
+            .map(|(level, hashes)| Tile { place: (level, number(self.size, level)), hashes: hashes.clone() })
+            .collect()
     }
 
     pub fn root(&self) -> Hash {

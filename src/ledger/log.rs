@@ -142,8 +142,7 @@ macro_rules! purges {
 /// Keys are given out in the order of commits, and never twice: what is above the last one that is in the tree is not
 /// in it, also where entries of what came between are purged.
 const LAST: &str = "SELECT coalesce(max(record), 0) FROM log_entry WHERE kind = $1";
-const NEW_RECEIPTS: &str =
-    concat!(receipts!("0", "receipt AS r"), "WHERE r.key > $1 ORDER BY r.key LIMIT $2");
+const NEW_RECEIPTS: &str = concat!(receipts!("0", "receipt AS r"), "WHERE r.key > $1 ORDER BY r.key LIMIT $2");
 const NEW_ACTIONS: &str = concat!(actions!("0", "action AS a"), " WHERE a.key > $1 ORDER BY a.key LIMIT $2");
 const NEW_PURGES: &str = concat!(purges!("0", "purge AS p"), " WHERE p.key > $1 ORDER BY p.key LIMIT $2");
 const RECEIPTS: &str = concat!(
@@ -175,11 +174,8 @@ const ENTRIES: &str = entries!("WHERE e.position >= $1 AND e.position < $2 ORDER
 const ENTRY_OF: &str = entries!("JOIN receipt AS r ON e.kind = 'receipt' AND e.record = r.key WHERE r.id = $1");
 const HEADS: &str = "SELECT size, at, root, jws, hour FROM log_head WHERE size > $1 ORDER BY size LIMIT $2";
 const NEWEST_HEAD: &str = "SELECT size, at, root, jws, hour FROM log_head ORDER BY size DESC LIMIT 1";
-static TILES: Statement = Statement {
-    head: "SELECT level, number, hashes FROM log_tile WHERE (level, number) IN",
-    columns: 2,
-    tail: "",
-};
+static TILES: Statement =
+    Statement { head: "SELECT level, number, hashes FROM log_tile WHERE (level, number) IN", columns: 2, tail: "" };
 static PERSON_KEYS: Statement =
     Statement { head: "SELECT pseudonym, key, used FROM person_key WHERE pseudonym IN", columns: 1, tail: "" };
 const ALL_PERSON_KEYS: &str =
@@ -238,7 +234,11 @@ impl LogReader {
     /// What is to come into the tree, in the order in which it comes.
     pub async fn new_records(&mut self, last: Last, limit: usize) -> Result<Vec<Logged>, Error> {
         let mut found = Vec::new();
-        for ((text, read), last) in [(NEW_RECEIPTS, read_receipt as Read), (NEW_ACTIONS, read_action), (NEW_PURGES, read_purge)].into_iter().zip(last) {
+        for ((text, read), last) in
+            [(NEW_RECEIPTS, read_receipt as Read), (NEW_ACTIONS, read_action), (NEW_PURGES, read_purge)]
+                .into_iter()
+                .zip(last)
+        {
             let query = sqlx::query(text).bind(last).bind(bounded(limit - found.len()));
             let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
             for row in &rows {
@@ -290,7 +290,12 @@ impl LogReader {
     }
 
     /// Records without an entry that should have one, with the id where it is a receipt.
-    pub async fn passed_over(&mut self, kind: Kind, last: i64, limit: usize) -> Result<Vec<(i64, Option<Uuid>)>, Error> {
+    pub async fn passed_over(
+        &mut self,
+        kind: Kind,
+        last: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, Option<Uuid>)>, Error> {
         let text = match kind {
             Kind::Receipt => PASSED_OVER,
             Kind::Action => ACTIONS_PASSED_OVER,
@@ -313,6 +318,12 @@ impl LogReader {
             Ok((columns.take()?, text(&mut columns)?))
         };
         rows.iter().map(read).collect::<Result<_>>().map_err(unavailable)
+    }
+
+    pub async fn tile_count(&mut self) -> Result<u64, Error> {
+        let query = sqlx::query_scalar("SELECT count(*) FROM log_tile");
+        let count: i64 = query.fetch_one(&mut *self.transaction).await.map_err(unavailable)?;
+        Ok(count.unsigned_abs())
     }
 
     /// How many entries lost their person because he was forgotten.

@@ -1,9 +1,9 @@
 //! Payload at rest: sealed with AES-256-GCM under keys that are not in the database. Each value is bound to its
 //! place, so that one that was moved to another row or column does not open. No SQL in here.
 
+use crate::record::Pseudonym;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
-use crate::record::Pseudonym;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;

@@ -31,6 +31,8 @@ struct Inner {
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     in_flight: IntGauge,
+    log_entries: IntGauge,
+    log_behind: IntGauge,
 }
 
 impl Metrics {
@@ -67,6 +69,8 @@ impl Metrics {
             connected: gauges("amqp_connected", "1 while there is a connection to a broker", &["direction"])?,
             breaker_open: gauge("facts_breaker_open", "1 while IRIS is left alone after failures")?,
             in_flight: gauge("in_flight", "Messages being worked on")?,
+            log_entries: gauge("log_entries", "Leaves of the disclosure log's tree")?,
+            log_behind: gauge("log_behind_seconds", "Since everything recorded was in that tree; 60 is too long")?,
             delivered_seconds,
             registry,
             kinds: RwLock::default(),
@@ -114,6 +118,11 @@ impl Metrics {
     }
     pub fn in_flight(&self, count: usize) {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn log(&self, entries: u64, behind: SignedDuration) {
+        self.0.log_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.0.log_behind.set(behind.as_secs());
     }
 
     /// Outcomes that nobody waits in are there as well, as zero: an alarm must see that there is nothing.

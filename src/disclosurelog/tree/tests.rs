@@ -24,15 +24,24 @@ fn root_of(leaves: &[Hash]) -> Hash {
     }
 }
 
-/// A tree with all its tiles, and its root at each size on the way.
-fn grown(size: u64) -> (Edge, Tiles, Vec<Hash>) {
-    let (mut edge, mut tiles, mut roots) = (Edge::default(), Tiles::new(), vec![empty_root()]);
+/// A tree with all its tiles.
+fn grown(size: u64) -> (Edge, Tiles) {
+    let (mut edge, mut tiles) = (Edge::default(), Tiles::new());
     for number in 0..size {
         tiles.extend(edge.push(leaf(number)).into_iter().map(|tile| (tile.place, tile.hashes)));
-        roots.push(edge.root());
     }
     tiles.extend(edge.tiles().into_iter().map(|tile| (tile.place, tile.hashes)));
-    (edge, tiles, roots)
+    (edge, tiles)
+}
+
+/// Its root at each size.
+fn roots(size: u64) -> Vec<Hash> {
+    let mut edge = Edge::default();
+    let grow = |number| {
+        edge.push(leaf(number));
+        edge.root()
+    };
+    std::iter::once(empty_root()).chain((0..size).map(grow)).collect()
 }
 
 /// Those that every implementation of Certificate Transparency is tried with.
@@ -69,17 +78,16 @@ fn the_known_tree_has_the_known_roots() {
 
 #[test]
 fn the_edge_has_the_root_that_the_definition_gives_at_every_size() {
-    let leaves: Vec<Hash> = (0..1_100).map(leaf).collect();
-    let (_, _, roots) = grown(1_100);
-    for (size, root) in roots.iter().enumerate() {
+    let leaves: Vec<Hash> = (0..600).map(leaf).collect();
+    for (size, root) in roots(600).iter().enumerate().filter(|(size, _)| *size < 70 || size % 7 == 4) {
         assert_eq!(*root, root_of(&leaves[..size]), "{size}");
     }
 }
 
 #[test]
 fn a_tree_of_many_levels_goes_on_from_its_tiles() {
-    for size in [0, 1, 255, 256, 257, 65_535, 65_536, 66_000] {
-        let (mut edge, tiles, _) = grown(size);
+    for size in [0, 1, 255, 256, 257, 65_535, 65_536, 65_900] {
+        let (mut edge, tiles) = grown(size);
         let mut again = Edge::from_tiles(size, &tiles).unwrap();
         assert_eq!(again, edge, "{size}");
         let wanted: Vec<Place> = edge.tiles().iter().map(|tile| tile.place).collect();
@@ -94,7 +102,7 @@ fn a_tree_of_many_levels_goes_on_from_its_tiles() {
 
 #[test]
 fn every_leaf_is_proved_to_be_in_every_tree_and_nothing_else_is() {
-    let (_, tiles, roots) = grown(600);
+    let ((_, tiles), roots) = (grown(600), roots(600));
     for size in (1..40).chain(250..262).chain([511, 512, 513, 600]) {
         for position in (0..size).filter(|position| size < 300 || position % 37 == 0 || position + 3 > size) {
             let plan = Plan::inclusion(position, size).unwrap();
@@ -102,8 +110,11 @@ fn every_leaf_is_proved_to_be_in_every_tree_and_nothing_else_is() {
             let root = Some(roots[usize::try_from(size).unwrap()]);
             assert_eq!(root_from_inclusion(leaf(position), position, size, &path), root, "{position} of {size}");
             assert_ne!(root_from_inclusion(leaf(position + 1), position, size, &path), root);
-            assert_ne!(root_from_inclusion(leaf(position), position ^ 1, size, &path), root.filter(|_| size > 1));
-            assert_ne!(root_from_inclusion(leaf(position), position, size, &[path.as_slice(), &[[0; 32]]].concat()), root);
+            assert_ne!(root_from_inclusion(leaf(position), (position + 1) % (size + 1), size, &path), root);
+            assert_ne!(
+                root_from_inclusion(leaf(position), position, size, &[path.as_slice(), &[[0; 32]]].concat()),
+                root
+            );
             if let Some(last) = path.pop() {
                 assert_ne!(root_from_inclusion(leaf(position), position, size, &path), root);
                 path.push(last);
@@ -117,7 +128,7 @@ fn every_leaf_is_proved_to_be_in_every_tree_and_nothing_else_is() {
 
 #[test]
 fn every_tree_is_proved_to_continue_every_smaller_one_and_no_other() {
-    let (_, tiles, roots) = grown(600);
+    let ((_, tiles), roots) = (grown(600), roots(600));
     let root = |size: u64| (size, roots[usize::try_from(size).unwrap()]);
     for to in (1..40).chain(255..259).chain([512, 600]) {
         for from in (1..=to).filter(|from| to < 300 || from % 31 == 0) {

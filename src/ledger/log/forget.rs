@@ -41,11 +41,7 @@ impl Ledger {
 macro_rules! messages {
     ($column:literal) => {
         Statement {
-            head: concat!(
-                "SELECT m.key, m.subject_bsn, m.subject_skn FROM message AS m WHERE m.",
-                $column,
-                " IN"
-            ),
+            head: concat!("SELECT m.key, m.subject_bsn, m.subject_skn FROM message AS m WHERE m.", $column, " IN"),
             columns: 1,
             tail: "",
         }
@@ -112,10 +108,7 @@ type Numbers = BTreeSet<[u8; 16]>;
 
 /// One hop further than asked, as with who asks what is known of a person: a number that is wrong in one message must
 /// not make a third person forgotten.
-pub(in crate::ledger) async fn forget(
-    connection: &mut SqliteConnection,
-    forget: Forget,
-) -> Result<Result<i64, Error>> {
+pub(in crate::ledger) async fn forget(connection: &mut SqliteConnection, forget: Forget) -> Result<Result<i64, Error>> {
     let (mut bsn, mut skn) = (Numbers::new(), Numbers::new());
     add(forget.subject, &mut bsn, &mut skn);
     let mut messages = BTreeSet::new();
@@ -145,12 +138,7 @@ pub(in crate::ledger) async fn forget(
 }
 
 /// How many actions in the log were about the person.
-async fn unlink(
-    connection: &mut SqliteConnection,
-    messages: Vec<i64>,
-    bsn: &Numbers,
-    skn: &Numbers,
-) -> Result<i64> {
+async fn unlink(connection: &mut SqliteConnection, messages: Vec<i64>, bsn: &Numbers, skn: &Numbers) -> Result<i64> {
     let mut actions = BTreeSet::new();
     for (statement, numbers) in [(&ACTIONS_BY_BSN, list(bsn)), (&ACTIONS_BY_SKN, list(skn))] {
         for row in statement.with(numbers, put_blob).fetch(&mut *connection).await? {

@@ -199,7 +199,8 @@ fn ranges(positions: &[i64]) -> String {
 }
 
 const UNUSED_PERSONS: &str = "SELECT pseudonym, key, used FROM person_key WHERE used < $1 LIMIT $2";
-static NO_UNUSED_PERSON: Statement = Statement { head: "DELETE FROM person_key WHERE pseudonym IN", columns: 1, tail: "" };
+static NO_UNUSED_PERSON: Statement =
+    Statement { head: "DELETE FROM person_key WHERE pseudonym IN", columns: 1, tail: "" };
 
 /// Looks through all of them, which may take a while: with a reader, that nobody waits for.
 pub(in crate::ledger) async fn unused_persons(
@@ -220,4 +221,3 @@ pub(in crate::ledger) async fn purge_persons(
     NO_UNUSED_PERSON.with(unused, put_blob).execute(connection).await?;
     Ok(count)
 }
-
