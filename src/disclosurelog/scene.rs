@@ -166,9 +166,14 @@ impl Scene {
     }
 
     pub async fn verified_since(&self, held: Option<&Head>) -> Report {
+        self.verified_kept(held, day(-1)).await
+    }
+
+    /// Where what ended before then may be gone.
+    pub async fn verified_kept(&self, held: Option<&Head>, kept_since: Timestamp) -> Report {
         let keys = self.keys();
         let since = held.map(|held| head::verify(&held.jws, &keys).unwrap());
-        let kept_since = day(-1).as_microsecond();
+        let kept_since = kept_since.as_microsecond();
         let measure = Measure { keys: &keys, ledger: &self.ledger_keys, since, kept_since };
         walk(&self.ledger, &measure, |_, _| ()).await.unwrap()
     }

@@ -11,7 +11,9 @@ use super::tree::{Edge, Hash, WIDTH};
 use crate::code::Code;
 use crate::ledger::{Keys, Ledger, LogReader};
 use crate::receipt::keys::KeySet;
+use crate::record::Pseudonym;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Findings that are told; the others are counted.
@@ -95,6 +97,8 @@ struct Walk<'a> {
     gone: Vec<Range<u64>>,
     /// Entries that have a person of whom the tables know nothing: the first of them, for when nobody was forgotten.
     nameless: Vec<u64>,
+    /// Persons whose key is not there, as was told.
+    unknown: HashSet<Pseudonym>,
 }
 
 fn changed(table: &'static str, field: &'static str, detail: impl Into<String>) -> Finding {
@@ -108,7 +112,8 @@ pub async fn walk(
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<Report, Error> {
     let log = ledger.log().await?;
-    let mut walk = Walk { log, measure, report: Report::default(), gone: Vec::new(), nameless: Vec::new() };
+    let (gone, nameless, unknown) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut walk = Walk { log, measure, report: Report::default(), gone, nameless, unknown };
     progress(0, 0);
     for line in walk.log.damage().await? {
         walk.report.find(changed("file", "pages", line));
@@ -133,7 +138,7 @@ pub async fn walk(
     Ok(walk.report)
 }
 
-/// What a head says that nobody but its signer can have said.
+/// What a head says.
 struct Claim {
     size: u64,
     root: Hash,
@@ -142,7 +147,7 @@ struct Claim {
 }
 
 impl Walk<'_> {
-    /// Each by itself: the columns beside its signed statement. Gives what is signed.
+    /// Each by itself: the columns beside its signed statement. Gives what is said, signed where that verifies.
     async fn heads(&mut self) -> Result<Vec<Claim>, Error> {
         let mut claims = Vec::new();
         let mut after = 0;
@@ -157,11 +162,15 @@ impl Walk<'_> {
                         self.compare(head, *hour, &stated);
                         claims.push(Claim { size: stated.size, root: stated.root, held: false });
                     }
-                    Err(error) => self.report.find(Finding {
-                        code: Code::LogHeadWrong,
-                        record: Some(format!("the head of {} entries", head.size)),
-                        ..changed("log_head", "jws", error.to_string())
-                    }),
+                    Err(error) => {
+                        self.report.find(Finding {
+                            code: Code::LogHeadWrong,
+                            record: Some(format!("the head of {} entries", head.size)),
+                            ..changed("log_head", "jws", error.to_string())
+                        });
+                        // The columns beside it still tell whether anything else was changed.
+                        claims.push(Claim { size: head.size, root: head.root, held: false });
+                    }
                 }
             }
         }
@@ -242,11 +251,10 @@ impl Walk<'_> {
 
     /// Nothing lies behind the signed end.
     async fn beyond(&mut self, size: u64) -> Result<(), Error> {
-        for entry in self.log.entries(size, u64::MAX).await?.into_iter().take(PAGE) {
-            self.report.find(Finding {
-                position: Some(entry.position),
-                ..changed("log_entry", "position", "no signed head covers it")
-            });
+        let (count, first) = self.log.beyond(size).await?;
+        if let Some(position) = first {
+            let detail = format!("{count} entries from here on are covered by no signed head");
+            self.report.find(Finding { position: Some(position), ..changed("log_entry", "position", detail) });
         }
         let expected = tiles::expected(size);
         let stored = self.log.tile_count().await?;

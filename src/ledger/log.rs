@@ -320,6 +320,16 @@ impl LogReader {
         rows.iter().map(read).collect::<Result<_>>().map_err(unavailable)
     }
 
+    /// How many entries there are from a position on, and the first of them.
+    pub async fn beyond(&mut self, position: u64) -> Result<(i64, Option<u64>), Error> {
+        let query = sqlx::query("SELECT count(*), min(position) FROM log_entry WHERE position >= $1");
+        let row = query.bind(signed(position)).fetch_one(&mut *self.transaction).await.map_err(unavailable)?;
+        let mut columns = Columns::of(&row);
+        let read = |columns: &mut Columns<'_>| Ok((columns.take()?, columns.take::<Option<i64>>()?));
+        let (count, first) = read(&mut columns).map_err(unavailable)?;
+        Ok((count, first.and_then(|first| u64::try_from(first).ok())))
+    }
+
     pub async fn tile_count(&mut self) -> Result<u64, Error> {
         let query = sqlx::query_scalar("SELECT count(*) FROM log_tile");
         let count: i64 = query.fetch_one(&mut *self.transaction).await.map_err(unavailable)?;

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 
 /// Positions that are told where nobody was forgotten.
 const NAMELESS: usize = 10;
+/// Persons without a key that are told.
+const PERSONS: usize = 10_000;
 
 impl Walk<'_> {
     /// The hashes that the entries of one tile give; none where an entry went.
@@ -35,7 +37,7 @@ impl Walk<'_> {
             made.push(Some(hash));
             // Of one that is not what was signed nothing more can be said.
             if signed == Some(&hash) {
-                self.entry(entry, records.get(&position), &persons).await?;
+                self.entry(entry, records.get(&position), &persons);
             }
         }
         Ok(made)
@@ -50,16 +52,11 @@ impl Walk<'_> {
         self.report.find(Finding { position: Some(position), ..finding });
     }
 
-    async fn entry(
-        &mut self,
-        stored: &StoredEntry,
-        record: Option<&Logged>,
-        persons: &HashMap<Pseudonym, PersonKey>,
-    ) -> Result<(), Error> {
+    fn entry(&mut self, stored: &StoredEntry, record: Option<&Logged>, persons: &HashMap<Pseudonym, PersonKey>) {
         let Ok(entry) = serde_json::from_str::<Entry>(&stored.content) else {
             let finding = changed("log_entry", "content", "signed, but not an entry that this version can read");
             self.tell(stored, None, finding);
-            return Ok(());
+            return;
         };
         let columns = [
             ("kind", stored.kind != entry.kind.as_str()),
@@ -81,9 +78,11 @@ impl Walk<'_> {
                 let table = entry.kind.as_str();
                 self.tell(stored, Some(&entry), changed(table, "key", "the record is gone"));
             }
-            return Ok(());
+            return;
         };
-        self.record(stored, &entry, record).await;
+        if !self.record(stored, &entry, record) {
+            return;
+        }
         let numbers = said_of(&entry, record.subject());
         if numbers.iter().any(|(_, said, pseudonym)| said.is_some() && pseudonym.is_none()) {
             self.report.anonymous += 1;
@@ -94,58 +93,30 @@ impl Walk<'_> {
         for number in numbers {
             self.person(stored, &entry, record, number, persons);
         }
-        Ok(())
     }
 
-    /// The entry made anew out of what is there must be the same.
-    async fn record(&mut self, stored: &StoredEntry, entry: &Entry, record: &Logged) {
-        let table = record.kind().as_str();
+    /// The entry made anew out of what is there must be the same. Whether it is of the same message still.
+    fn record(&mut self, stored: &StoredEntry, entry: &Entry, record: &Logged) -> bool {
         let anew = Entry::of(record, &stored.digest_key);
-        let mut fields: Vec<(&'static str, &'static str)> = Vec::new();
-        let mut compare = |differs: bool, table, field| {
-            if differs {
-                fields.push((table, field));
-            }
+        let (mut fields, same_message) = match record {
+            Logged::Receipt(receipt) => of_receipt(receipt, &anew, entry),
+            Logged::Action(_) => (of_action(&anew, entry), true),
+            Logged::Purge(_) => (of_purge(&anew, entry), true),
         };
-        match record {
-            Logged::Receipt(receipt) => {
-                compare(anew.receipt != entry.receipt, "receipt", "id");
-                compare(anew.delivery != entry.delivery, "receipt", "delivery");
-                compare(anew.outcome != entry.outcome, "delivery", "outcome");
-                compare(anew.recipient != entry.recipient, "delivery", "recipient");
-                compare(anew.role != entry.role, "delivery", "role");
-                compare(anew.r#type != entry.r#type, "message", "kind");
-                compare(anew.sender != entry.sender, "message", "sender");
-                compare(anew.policy_version != entry.policy_version, "message", "policy_version");
-                compare(anew.mapping_version != entry.mapping_version, "message", "mapping_version");
-                compare(!receipt.belongs, "delivery", "message, or message.first_delivery or last_delivery");
-                if anew.digest != entry.digest {
-                    let (table, field) = self.of_digest(receipt);
-                    compare(true, table, field);
+        if anew.digest != entry.digest {
+            match record {
+                Logged::Receipt(receipt) => fields.push(self.of_digest(receipt)),
+                Logged::Action(_) if fields.is_empty() => {
+                    fields.push(("action", "who or why, or log_entry.digest_key"));
                 }
-            }
-            Logged::Action(_) => {
-                compare(anew.delivery != entry.delivery, table, "delivery");
-                compare(anew.what != entry.what, table, "what");
-                compare(anew.time != entry.time, table, "at");
-                if fields.is_empty() && anew.digest != entry.digest {
-                    fields.push((table, "who or why, or log_entry.digest_key"));
-                }
-            }
-            Logged::Purge(_) => {
-                compare(anew.what != entry.what, table, "what");
-                compare(anew.before != entry.before, table, "before");
-                compare(anew.time != entry.time, table, "at");
-                compare(anew.count != entry.count, table, "count");
-                compare(anew.entries != entry.entries, table, "entries");
-                if fields.is_empty() && anew.digest != entry.digest {
-                    fields.push(("log_entry", "digest_key"));
-                }
+                Logged::Purge(_) if fields.is_empty() => fields.push(("log_entry", "digest_key")),
+                _ => {}
             }
         }
         for (table, field) in fields {
             self.tell(stored, Some(entry), changed(table, field, "not what was signed in the log"));
         }
+        same_message
     }
 
     /// Which of both was changed; the signature of the receipt tells.
@@ -178,6 +149,8 @@ impl Walk<'_> {
             // Told once, of the key itself.
             Some(Err(_)) => {}
             None if stored.at < self.measure.kept_since => {}
+            // Once for each person, at the first entry.
+            None if self.unknown.len() >= PERSONS || !self.unknown.insert(pseudonym) => {}
             None => {
                 let detail = "another person than in the entry, or the row of this one in person_key is gone";
                 self.tell(stored, Some(entry), changed(table, field, detail));
@@ -190,6 +163,55 @@ impl Walk<'_> {
         let code = Code::LogChanged;
         self.report.find(Finding { code, position: Some(stored.position), record: Some(record), ..finding });
     }
+}
+
+type Fields = Vec<(&'static str, &'static str)>;
+
+fn differing<const N: usize>(fields: [(bool, &'static str, &'static str); N]) -> Fields {
+    fields.into_iter().filter(|(differs, ..)| *differs).map(|(_, table, field)| (table, field)).collect()
+}
+
+/// What is joined to something else says nothing more.
+fn of_receipt(receipt: &LoggedReceipt, anew: &Entry, entry: &Entry) -> (Fields, bool) {
+    let joins = [
+        (anew.delivery != entry.delivery, "receipt", "delivery"),
+        (anew.outcome.is_none() && entry.outcome.is_some(), "delivery", "key"),
+        (anew.sender.is_none() && entry.sender.is_some(), "message", "key, or delivery.message"),
+        (!receipt.belongs, "delivery", "message, or message.first_delivery or last_delivery"),
+    ];
+    let mut fields = differing([(anew.receipt != entry.receipt, "receipt", "id")]);
+    if let Some((_, table, field)) = joins.into_iter().find(|(differs, ..)| *differs) {
+        fields.push((table, field));
+        return (fields, false);
+    }
+    fields.extend(differing([
+        (anew.outcome != entry.outcome, "delivery", "outcome"),
+        (anew.recipient != entry.recipient, "delivery", "recipient"),
+        (anew.role != entry.role, "delivery", "role"),
+        (anew.r#type != entry.r#type, "message", "kind"),
+        (anew.sender != entry.sender, "message", "sender"),
+        (anew.policy_version != entry.policy_version, "message", "policy_version"),
+        (anew.mapping_version != entry.mapping_version, "message", "mapping_version"),
+    ]));
+    (fields, true)
+}
+
+fn of_action(anew: &Entry, entry: &Entry) -> Fields {
+    differing([
+        (anew.delivery != entry.delivery, "action", "delivery"),
+        (anew.what != entry.what, "action", "what"),
+        (anew.time != entry.time, "action", "at"),
+    ])
+}
+
+fn of_purge(anew: &Entry, entry: &Entry) -> Fields {
+    differing([
+        (anew.what != entry.what, "purge", "what"),
+        (anew.before != entry.before, "purge", "before"),
+        (anew.time != entry.time, "purge", "at"),
+        (anew.count != entry.count, "purge", "count"),
+        (anew.entries != entry.entries, "purge", "entries"),
+    ])
 }
 
 fn said_of(entry: &Entry, subject: Subject) -> [(&'static str, Option<&String>, Option<Pseudonym>); 2] {

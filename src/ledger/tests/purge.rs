@@ -159,19 +159,18 @@ async fn a_record_goes_when_no_version_of_it_can_count_and_a_withdrawal_never() 
 }
 
 #[tokio::test]
-async fn what_went_is_on_record_by_day() {
+async fn what_went_is_on_record_for_each_step() {
     let house = House::new().await;
     let ledger = &house.ledger;
     for number in 0..6 {
         over(ledger, &number.to_string(), number).await;
     }
     purge(ledger, Purge::Log, 3).await;
-    purge(ledger, Purge::Log, 4).await;
     purge(ledger, Purge::Log, DAY).await;
-    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as("SELECT what, before, at, count FROM purge ORDER BY day")
+    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as("SELECT what, before, at, count FROM purge ORDER BY key")
         .fetch_all(&ledger.readers)
         .await
         .unwrap();
     let row = |before, count| ("log".to_owned(), micros(at(before)), micros(at(before + 180 * DAY)), count);
-    assert_eq!(rows, [row(4, 3), row(DAY, 2)]);
+    assert_eq!(rows, [row(3, 2), row(DAY, 2), row(DAY, 1)]);
 }
