@@ -156,8 +156,9 @@ section! {
 }
 section! {
     Telemetry {
-        /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces leave without it.
+        /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces and no metrics leave without it.
         otlp_endpoint: Option<String> = None,
+        metrics_interval: Duration = Duration::seconds(15),
         sample_ratio: Ratio = Ratio::ALL,
         /// As in `info,ketenpoort=debug`; other libraries stay at `warn`.
         log_filter: String = "info".to_owned(),

@@ -46,7 +46,7 @@ type Ask<Q, T, E> = dyn Fn(Q) -> Pin<Box<dyn Future<Output = Found<T, E>> + Send
 
 /// What the answers are made of.
 pub struct State {
-    ready: Ready,
+    ready: Arc<Ready>,
     metrics: Metrics,
     keys: KeySet,
     find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
@@ -62,7 +62,7 @@ impl fmt::Debug for State {
 impl State {
     /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id, `log` asks the
     /// disclosure log.
-    pub fn new<F, Fut, L, Lut>(ready: Ready, metrics: Metrics, keys: KeySet, find: F, log: L) -> State
+    pub fn new<F, Fut, L, Lut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F, log: L) -> State
     where
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Found<SignedReceipt, ledger::Error>> + Send + 'static,

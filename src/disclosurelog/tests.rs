@@ -245,8 +245,9 @@ async fn after_its_term_an_entry_goes_with_its_record_and_every_other_proof_hold
     let scene = Scene::new().await;
     let mut receipts = Vec::new();
     for number in 0..7 {
-        receipts
-            .push(scene.refused(&format!("m{number}"), person(Some(200 + number), None), day(i64::from(number) * 100)).await);
+        receipts.push(
+            scene.refused(&format!("m{number}"), person(Some(200 + number), None), day(i64::from(number) * 100)).await,
+        );
     }
     let head = scene.logged().await;
     assert_eq!(purge(&scene, Purge::Entries, day(250)).await, 0, "their records are still there");

@@ -108,6 +108,7 @@ impl Gateway {
                 let mut sends = Vec::new();
                 for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
                     became.extend(self.count(head.kind.as_deref(), &planned.state));
+                    self.metrics.decided(&planned.decision);
                     let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
                         continue;
                     };

@@ -171,7 +171,8 @@ impl Gateway {
         let receipt =
             self.receipt(&job.head, Some(&job.recipient), job.key, Outcome::Delivered, None, job.decision, digest);
         self.metrics.outcome(job.head.kind.as_deref(), Outcome::Delivered.as_str(), "");
-        self.metrics.delivered_after(now.duration_since(job.head.received_at));
+        let age = now.duration_since(job.head.received_at);
+        self.metrics.delivered_after(job.head.kind.as_deref(), job.recipient.0.as_str(), age);
         let recorded = self.until_recorded(|| self.ledger.delivered(job.delivery, receipt.clone(), now)).await;
         if let Some(receipt) = recorded {
             self.send_receipt(receipt).await;

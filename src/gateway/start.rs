@@ -5,7 +5,7 @@ use super::Gateway;
 use super::recipients::Room;
 use super::reload::{self, Read, Reloaded};
 use super::series::Series;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::core::Pipeline;
 use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
@@ -17,6 +17,7 @@ use crate::intake::Intake;
 use crate::ledger::{self, Ledger};
 use crate::receipt::keys::{KeySet, Signer};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::push::Push;
 use crate::{broker, delivery, httpclient, intake};
 use jiff::Timestamp;
 use std::sync::{Arc, RwLock};
@@ -30,6 +31,8 @@ use tokio_util::task::TaskTracker;
 /// Messages between the broker's consumers and the corridor; the broker holds the rest.
 const INBOUND: usize = 64;
 const GAUGES: Duration = Duration::from_secs(5);
+/// To the collector of metrics.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Everything that was read from files, and found to be good.
 #[derive(Debug)]
@@ -131,14 +134,15 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let state = {
         let (consuming, writes, ledger) = (progress.clone(), ledger.clone(), ledger.clone());
         let (log, in_time) = (ledger.clone(), gateway.log.clone());
-        let ready = Ready {
+        let ready = Arc::new(Ready {
             intake: Probe::new(move || consuming.read().is_ok_and(|progress| progress.borrow().consumers > 0)),
             publish: publisher.connected().into(),
             ledger: Probe::new(move || writes.is_writable()),
             iris: Probe::new(move || !iris.breaker_open()),
             log: Probe::new(move || in_time.is_in_time(Timestamp::now())),
             stopping: stop.clone(),
-        };
+        });
+        push_metrics(&config.telemetry, &metrics, ready.clone(), &gateway.tasks, &stop)?;
         let find = move |id| {
             let ledger = ledger.clone();
             async move { ledger.receipt(id).await }
@@ -191,6 +195,21 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     http_stop.cancel();
     let _ = answering.await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Where a collector is configured; in any case they can be scraped.
+fn push_metrics(
+    telemetry: &config::Telemetry,
+    metrics: &Metrics,
+    ready: Arc<Ready>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let Some(endpoint) = telemetry.otlp_endpoint.clone() else { return Ok(()) };
+    let client = httpclient::client(None, CONNECT, CONNECT)?;
+    let (push, seen) = (Push { endpoint, every: telemetry.metrics_interval.get(), client }, metrics.clone());
+    tasks.spawn(push.run(metrics.clone(), move || ready.measure(&seen), stop.clone()));
     Ok(())
 }
 

@@ -56,7 +56,7 @@ async fn face_with(limits: Limits) -> Face {
         }
     };
     let asked = move |question| async move { Ok(in_the_log(question)) };
-    let state = State::new(ready, Metrics::new().unwrap(), keys, find, asked);
+    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find, asked);
     let served = tokio::spawn(server::run(listener, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, log, stopping, shutdown, served }
 }

@@ -11,6 +11,7 @@ mod lists;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;
+mod otlp;
 mod reload;
 mod scene;
 mod start;
