@@ -8,6 +8,7 @@ mod flows;
 mod held;
 mod leak;
 mod lists;
+mod log;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;
