@@ -3,12 +3,12 @@
 
 use super::batch;
 use super::command::Command;
-use super::file::File;
+use super::file::{BUSY_TIMEOUT, File};
 use super::memory::Memory;
 use super::seal::Keys;
 use super::stored::Result;
 use super::work::Answer;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,8 +120,7 @@ impl Writer {
             return;
         }
         let Some(connection) = &mut self.connection else { return };
-        let emptied = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
-        match emptied {
+        match empty_log(connection).await {
             Ok(0) => self.changed = None,
             // Somebody reads from it; another time.
             Ok(_) => self.changed = Some(Instant::now()),
@@ -139,6 +138,15 @@ impl Writer {
             log_failure(connection.close_hard().await);
         }
     }
+}
+
+/// 0 where it is empty. Waits for nobody: somebody may read for minutes.
+async fn empty_log(connection: &mut SqliteConnection) -> Result<i64> {
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&mut *connection).await?;
+    let emptied = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await?;
+    let timeout = format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis());
+    sqlx::query(AssertSqlSafe(timeout)).execute(connection).await?;
+    Ok(emptied)
 }
 
 fn log_failure<T>(result: Result<T>) {

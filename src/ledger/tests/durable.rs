@@ -212,3 +212,16 @@ async fn many_at_once_end_with_one_receipt_each() {
     assert_eq!(keys_due(&house.ledger, at(2)).await, [key]);
     assert!(house.ledger.receipts_due(later(), 10, LEASE).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn who_reads_for_long_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = File::at(&folder.path().join("ledger.db"));
+    let ledger = Ledger::open_file(file, NonZeroUsize::MIN, keys_of(&[KEY]), Duration::ZERO).await.unwrap();
+    let mut reader = ledger.log().await.unwrap();
+    reader.last().await.unwrap();
+    accept_one(&ledger, message("a", vec![ready()])).await;
+    // Its log cannot be emptied now.
+    let meanwhile = accept_one(&ledger, message("b", vec![ready()]));
+    assert!(tokio::time::timeout(Duration::from_secs(4), meanwhile).await.is_ok());
+}
