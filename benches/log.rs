@@ -124,7 +124,8 @@ fn main() {
         return;
     }
     let count = std::env::var("LOG_ENTRIES").ok().and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("a folder");
     let key = folder.path().join("key.pem");
     Signer::generate(&key).expect("a key");

@@ -80,6 +80,8 @@ codes! {
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
     PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
+    LedgerInUse = "KP-6010", "another gateway has this ledger", "a file is for one gateway; several need a database server ([ledger] url), and there each a `node` name of its own";
+    LeaseLost = "KP-6011", "what this node had in hand went to others", "no action: it goes on under a new number; if it lasts, check the connection to the database and the load of this machine";
     LogBehind = "KP-6020", "the disclosure log is behind", "records wait to come into the tree; see the log for why, and run `ketenpoort ledger verify`";
     LogChanged = "KP-6021", "the ledger does not say what the disclosure log says", "see the place; compare with a backup and with heads kept elsewhere, and find out who could write the ledger";
     LogHeadWrong = "KP-6022", "the head of the disclosure log does not verify", "check that the key set belongs to the gateway; else the log was rewritten";
@@ -95,6 +97,8 @@ codes! {
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
     NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
+    CertificateInvalid = "KP-7010", "a certificate, key or authority does not load", "see the file that it names; while the gateway runs, the one before goes on until then";
+    CertificateExpires = "KP-7011", "a certificate expires soon, or has", "put a new one in its place: it is used from the next connection on";
     NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
 }
 

@@ -1,6 +1,7 @@
 //! Gateway: the rooms wired together. Each message walks the corridor once; what cannot end now waits in the
 //! ledger and is taken up again from there.
 
+mod certificates;
 mod intake;
 mod log;
 mod outbox;
@@ -113,7 +114,7 @@ impl Gateway {
         let person = valid.person();
         let needs_facts = pipeline.needs_facts(&valid, now);
         let subject = pipeline.subject(&person);
-        let mark = needs_facts.then(|| self.ledger.mark(subject));
+        let mark = if needs_facts { Some(self.ledger.mark(subject).await) } else { None };
         let facts = if needs_facts {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();

@@ -102,18 +102,19 @@ impl Gateway {
         line: Option<Arc<Line>>,
     ) {
         match accepted {
-            Accepted::New { message: key, deliveries, receipts } => {
+            Accepted::New { message: key, deliveries, hold, receipts } => {
                 let head = Arc::new(head(key, &message));
                 let mut became = Vec::with_capacity(deliveries.len());
                 let mut sends = Vec::new();
                 for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
                     became.extend(self.count(head.kind.as_deref(), &planned.state));
                     self.metrics.decided(&planned.decision);
-                    let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
-                        continue;
-                    };
+                    let State::Ready(outgoing) = planned.state else { continue };
+                    // Where another gateway has an older one of the series in hand, this one follows it.
+                    let (Some(recipient), Some(hold)) = (planned.recipient, hold) else { continue };
                     let job = super::outbox::Job {
                         delivery,
+                        hold,
                         head: head.clone(),
                         recipient,
                         key: planned.idempotency_key,

@@ -8,7 +8,7 @@ use crate::delivery::amqp::Publication;
 use crate::delivery::gate::{Gate, Health, Pass};
 use crate::delivery::{Class, Failure};
 use crate::directory::Endpoint;
-use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
+use crate::ledger::{DeliveryKey, Due, Head, Hold, Mark, Outgoing, Retry};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -26,6 +26,7 @@ pub(super) const AT_ONCE: usize = 128;
 /// One delivery on its way.
 pub(super) struct Job {
     pub delivery: DeliveryKey,
+    pub hold: Hold,
     pub head: Arc<Head>,
     pub recipient: (PartyId, Role),
     /// Same on every attempt; the recipient recognises a repetition by it.
@@ -98,10 +99,21 @@ impl Gateway {
 
     async fn attempt(self: &Arc<Self>, job: Job, address: &Address, gate: &Gate, pass: Pass) -> Became {
         // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
-        if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+        if let Some(mark) = &job.mark
+            && !self.ledger.is_current(mark).await
+        {
             let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
             let tried = job.tried;
             return self.retry(job, Timestamp::now(), reason, tried).await;
+        }
+        // Who lost it to another gateway, or does not know, sends nothing.
+        let holds = tokio::select! {
+            biased;
+            holds = self.ledger.holds(job.hold) => holds,
+            () = self.stopping.cancelled() => false,
+        };
+        if !holds {
+            return (Outcome::Retrying, Some(Code::LeaseLost));
         }
         let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
@@ -131,10 +143,10 @@ impl Gateway {
                 let publication = self.publication(&event, queue.clone(), body);
                 ("amqp", self.publisher.publish(publication).await)
             }
-            Endpoint::Webhook { url, structured } => {
+            Endpoint::Webhook { url, structured, holder } => {
                 let publication = self.publication(&event, url.clone(), body);
                 // In a box: it is large, and most messages do not go this way.
-                ("webhook", Box::pin(self.webhooks.post(publication, *structured)).await)
+                ("webhook", Box::pin(self.webhooks.post(publication, *structured, holder.as_ref())).await)
             }
         };
         self.metrics.attempted(way, if sent.is_ok() { "ok" } else { "failed" });
@@ -350,6 +362,7 @@ impl Gateway {
     pub(super) fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
         Job {
             delivery: due.delivery,
+            hold: due.hold,
             head: Arc::new(due.message.clone()),
             recipient,
             key: due.idempotency_key,

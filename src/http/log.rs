@@ -2,11 +2,12 @@
 
 use super::{Found, State, problem};
 use crate::disclosurelog;
-use axum::Json;
+use crate::tls::Peer;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -37,11 +38,20 @@ pub(super) async fn head(Extract(state): Extract<Arc<State>>) -> Response {
     answer(&state, Question::Head, "nothing is in the log yet").await
 }
 
-pub(super) async fn inclusion(Extract(state): Extract<Arc<State>>, Path(id): Path<String>) -> Response {
-    match super::receipt_id(&id) {
-        Some(id) => answer(&state, Question::Inclusion(id), "this receipt is not in the log").await,
-        None => problem(StatusCode::NOT_FOUND, "this receipt is not in the log"),
+pub(super) async fn inclusion(
+    Extract(state): Extract<Arc<State>>,
+    peer: Option<Extension<Peer>>,
+    Path(id): Path<String>,
+) -> Response {
+    let missing = "this receipt is not in the log";
+    let Some(id) = super::receipt_id(&id) else { return problem(StatusCode::NOT_FOUND, missing) };
+    if state.access.is_some() {
+        let receipt = (state.find)(id).await;
+        if !receipt.is_ok_and(|receipt| receipt.is_some_and(|receipt| state.may_see(peer.as_deref(), &receipt))) {
+            return problem(StatusCode::NOT_FOUND, missing);
+        }
     }
+    answer(&state, Question::Inclusion(id), missing).await
 }
 
 pub(super) async fn consistency(

@@ -5,14 +5,13 @@ pub(super) mod forget;
 pub(super) mod write;
 
 use super::rows::{Statement, Values};
+use super::store::{Connection, Found, query};
 use super::stored::{Columns, Result, bounded, timestamp, undecodable};
 use super::{Error, Ledger, unavailable};
 use crate::disclosurelog::entry::{DigestKey, Kind};
 use crate::disclosurelog::head::Head;
 use crate::disclosurelog::tree::{Place, Tiles};
 use crate::record::{Pseudonym, Subject};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Sqlite, Transaction};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -117,7 +116,7 @@ macro_rules! receipts {
             $first,
             ", r.key, r.id, r.jws, coalesce(d.finished_at, 0), r.delivery, d.outcome, d.recipient, d.role, m.kind,",
             " m.sender, m.policy_version, m.mapping_version, m.subject_bsn, m.subject_skn,",
-            " CASE WHEN r.delivery BETWEEN m.first_delivery AND m.last_delivery THEN 1 ELSE 0 END FROM ",
+            " CAST(CASE WHEN r.delivery BETWEEN m.first_delivery AND m.last_delivery THEN 1 ELSE 0 END AS BIGINT) FROM ",
             $from,
             " LEFT JOIN delivery AS d ON d.key = r.delivery LEFT JOIN message AS m ON m.key = d.message "
         )
@@ -142,9 +141,12 @@ macro_rules! purges {
 /// Keys are given out in the order of commits, and never twice: what is above the last one that is in the tree is not
 /// in it, also where entries of what came between are purged.
 const LAST: &str = "SELECT coalesce(max(record), 0) FROM log_entry WHERE kind = $1";
-const NEW_RECEIPTS: &str = concat!(receipts!("0", "receipt AS r"), "WHERE r.key > $1 ORDER BY r.key LIMIT $2");
-const NEW_ACTIONS: &str = concat!(actions!("0", "action AS a"), " WHERE a.key > $1 ORDER BY a.key LIMIT $2");
-const NEW_PURGES: &str = concat!(purges!("0", "purge AS p"), " WHERE p.key > $1 ORDER BY p.key LIMIT $2");
+const NEW_RECEIPTS: &str =
+    concat!(receipts!("CAST(0 AS BIGINT)", "receipt AS r"), "WHERE r.key > $1 ORDER BY r.key LIMIT $2");
+const NEW_ACTIONS: &str =
+    concat!(actions!("CAST(0 AS BIGINT)", "action AS a"), " WHERE a.key > $1 ORDER BY a.key LIMIT $2");
+const NEW_PURGES: &str =
+    concat!(purges!("CAST(0 AS BIGINT)", "purge AS p"), " WHERE p.key > $1 ORDER BY p.key LIMIT $2");
 const RECEIPTS: &str = concat!(
     receipts!("e.position", "log_entry AS e JOIN receipt AS r ON r.key = e.record"),
     "WHERE e.position >= $1 AND e.position < $2 AND e.kind = 'receipt'"
@@ -160,10 +162,10 @@ const PURGES: &str = concat!(
 /// What was passed over: no entry, although a later one has.
 const PASSED_OVER: &str = "SELECT r.key, r.id FROM receipt AS r LEFT JOIN log_entry AS e ON e.kind = 'receipt' \
                            AND e.record = r.key WHERE e.position IS NULL AND r.key <= $1 ORDER BY r.key LIMIT $2";
-const ACTIONS_PASSED_OVER: &str = "SELECT a.key, NULL FROM action AS a LEFT JOIN log_entry AS e \
+const ACTIONS_PASSED_OVER: &str = "SELECT a.key FROM action AS a LEFT JOIN log_entry AS e \
                                    ON e.kind = 'action' AND e.record = a.key \
                                    WHERE e.position IS NULL AND a.key <= $1 ORDER BY a.key LIMIT $2";
-const PURGES_PASSED_OVER: &str = "SELECT p.key, NULL FROM purge AS p LEFT JOIN log_entry AS e ON e.kind = 'purge' \
+const PURGES_PASSED_OVER: &str = "SELECT p.key FROM purge AS p LEFT JOIN log_entry AS e ON e.kind = 'purge' \
                                   AND e.record = p.key WHERE e.position IS NULL AND p.key <= $1 ORDER BY p.key LIMIT $2";
 macro_rules! entries {
     ($condition:literal) => {
@@ -182,7 +184,7 @@ const ALL_PERSON_KEYS: &str =
     "SELECT pseudonym, key, used FROM person_key WHERE pseudonym > $1 ORDER BY pseudonym LIMIT $2";
 /// Which leaves have no entry any more, as far as it is on record; and how many entries lost their person.
 const GONE: &str = "SELECT key, entries FROM purge WHERE entries IS NOT NULL ORDER BY key";
-const FORGOTTEN: &str = "SELECT coalesce(sum(count), 0) FROM purge WHERE what = 'person'";
+const FORGOTTEN: &str = "SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM purge WHERE what = 'person'";
 
 /// How far each kind has come: the key of the last one that is in the tree.
 pub type Last = [i64; 3];
@@ -190,27 +192,27 @@ pub type Last = [i64; 3];
 impl Ledger {
     /// All that it reads is of one moment.
     pub async fn log(&self) -> Result<LogReader, Error> {
-        let transaction = self.readers.begin().await.map_err(unavailable)?;
-        Ok(LogReader { transaction })
+        let snapshot = self.readers.snapshot().await.map_err(unavailable)?;
+        Ok(LogReader { snapshot })
     }
 }
 
 /// The log as it is at one moment.
 #[derive(Debug)]
 pub struct LogReader {
-    transaction: Transaction<'static, Sqlite>,
+    snapshot: Connection,
 }
 
 impl LogReader {
     pub async fn newest_head(&mut self) -> Result<Option<Head>, Error> {
-        let row = sqlx::query(NEWEST_HEAD).fetch_optional(&mut *self.transaction).await.map_err(unavailable)?;
+        let row = query(NEWEST_HEAD).fetch_optional(&mut self.snapshot).await.map_err(unavailable)?;
         row.as_ref().map(read_head).transpose().map(|head| head.map(|(head, _)| head)).map_err(unavailable)
     }
 
     /// Those of trees larger than `after`, with their hours.
     pub async fn heads(&mut self, after: u64, limit: usize) -> Result<Vec<(Head, i64)>, Error> {
-        let query = sqlx::query(HEADS).bind(signed(after)).bind(bounded(limit));
-        let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
+        let query = query(HEADS).bind(signed(after)).bind(bounded(limit));
+        let rows = query.fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
         rows.iter().map(read_head).collect::<Result<_>>().map_err(unavailable)
     }
 
@@ -218,15 +220,15 @@ impl LogReader {
         let put = |(level, number): Place, values: &mut Values| {
             values.put(i64::from(level)).put(signed(number));
         };
-        let rows = TILES.with(places, put).fetch(&mut self.transaction).await.map_err(unavailable)?;
+        let rows = TILES.with(places, put).fetch(&mut self.snapshot).await.map_err(unavailable)?;
         rows.iter().map(read_tile).collect::<Result<_>>().map_err(unavailable)
     }
 
     pub async fn last(&mut self) -> Result<Last, Error> {
         let mut last = [0; 3];
         for (last, kind) in last.iter_mut().zip(Kind::ALL) {
-            let query = sqlx::query_scalar(LAST).bind(kind.as_str());
-            *last = query.fetch_one(&mut *self.transaction).await.map_err(unavailable)?;
+            let query = query(LAST).bind(kind.as_str());
+            *last = query.fetch_one(&mut self.snapshot).await.map_err(unavailable)?;
         }
         Ok(last)
     }
@@ -239,8 +241,8 @@ impl LogReader {
                 .into_iter()
                 .zip(last)
         {
-            let query = sqlx::query(text).bind(last).bind(bounded(limit - found.len()));
-            let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
+            let query = query(text).bind(last).bind(bounded(limit - found.len()));
+            let rows = query.fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
             for row in &rows {
                 found.push(read(row).map_err(unavailable)?.1);
             }
@@ -249,8 +251,8 @@ impl LogReader {
     }
 
     pub async fn entries(&mut self, from: u64, to: u64) -> Result<Vec<StoredEntry>, Error> {
-        let query = sqlx::query(ENTRIES).bind(signed(from)).bind(signed(to));
-        let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
+        let query = query(ENTRIES).bind(signed(from)).bind(signed(to));
+        let rows = query.fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
         rows.iter().map(read_entry).collect::<Result<_>>().map_err(unavailable)
     }
 
@@ -258,8 +260,8 @@ impl LogReader {
     pub async fn records(&mut self, from: u64, to: u64) -> Result<HashMap<u64, Logged>, Error> {
         let mut found = HashMap::new();
         for (text, read) in [(RECEIPTS, read_receipt as Read), (ACTIONS, read_action), (PURGES, read_purge)] {
-            let query = sqlx::query(text).bind(signed(from)).bind(signed(to));
-            let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
+            let query = query(text).bind(signed(from)).bind(signed(to));
+            let rows = query.fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
             for row in &rows {
                 let (position, record) = read(row).map_err(unavailable)?;
                 found.insert(position, record);
@@ -269,14 +271,14 @@ impl LogReader {
     }
 
     pub async fn entry_of(&mut self, receipt: Uuid) -> Result<Option<StoredEntry>, Error> {
-        let query = sqlx::query(ENTRY_OF).bind(receipt.into_bytes().to_vec());
-        let row = query.fetch_optional(&mut *self.transaction).await.map_err(unavailable)?;
+        let query = query(ENTRY_OF).bind(receipt.into_bytes().to_vec());
+        let row = query.fetch_optional(&mut self.snapshot).await.map_err(unavailable)?;
         row.as_ref().map(read_entry).transpose().map_err(unavailable)
     }
 
     pub async fn person_keys(&mut self, pseudonyms: Vec<Pseudonym>) -> Result<HashMap<Pseudonym, PersonKey>, Error> {
         let put = |Pseudonym(bytes): Pseudonym, values: &mut Values| super::rows::put_blob(bytes, values);
-        let rows = PERSON_KEYS.with(pseudonyms, put).fetch(&mut self.transaction).await.map_err(unavailable)?;
+        let rows = PERSON_KEYS.with(pseudonyms, put).fetch(&mut self.snapshot).await.map_err(unavailable)?;
         let keys = rows.iter().map(|row| read_person_key(row).map(|key| (key.pseudonym, key)));
         keys.collect::<Result<_>>().map_err(unavailable)
     }
@@ -284,8 +286,8 @@ impl LogReader {
     /// All of them, in the order of pseudonyms, those after `after`.
     pub async fn all_person_keys(&mut self, after: Option<Pseudonym>, limit: usize) -> Result<Vec<PersonKey>, Error> {
         let after = after.map_or_else(Vec::new, |Pseudonym(bytes)| bytes.to_vec());
-        let query = sqlx::query(ALL_PERSON_KEYS).bind(after).bind(bounded(limit));
-        let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
+        let query = query(ALL_PERSON_KEYS).bind(after).bind(bounded(limit));
+        let rows = query.fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
         rows.iter().map(read_person_key).collect::<Result<_>>().map_err(unavailable)
     }
 
@@ -301,19 +303,20 @@ impl LogReader {
             Kind::Action => ACTIONS_PASSED_OVER,
             Kind::Purge => PURGES_PASSED_OVER,
         };
-        let query = sqlx::query(text).bind(last).bind(bounded(limit));
-        let rows = query.fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
-        let read = |row: &SqliteRow| {
+        let query = query(text).bind(last).bind(bounded(limit));
+        let rows = query.fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
+        let read = |row: &Found| {
             let mut columns = Columns::of(row);
-            Ok((columns.take()?, columns.bytes_or_null()?.map(Uuid::from_bytes)))
+            let (key, is_receipt) = (columns.take()?, kind == Kind::Receipt);
+            Ok((key, if is_receipt { Some(Uuid::from_bytes(columns.bytes()?)) } else { None }))
         };
         rows.iter().map(read).collect::<Result<_>>().map_err(unavailable)
     }
 
     /// The positions of which a purge says that their entries went, with the key of that purge.
     pub async fn gone(&mut self) -> Result<Vec<(i64, String)>, Error> {
-        let rows = sqlx::query(GONE).fetch_all(&mut *self.transaction).await.map_err(unavailable)?;
-        let read = |row: &SqliteRow| {
+        let rows = query(GONE).fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
+        let read = |row: &Found| {
             let mut columns = Columns::of(row);
             Ok((columns.take()?, text(&mut columns)?))
         };
@@ -322,8 +325,9 @@ impl LogReader {
 
     /// How many entries there are from a position on, and the first of them.
     pub async fn beyond(&mut self, position: u64) -> Result<(i64, Option<u64>), Error> {
-        let query = sqlx::query("SELECT count(*), min(position) FROM log_entry WHERE position >= $1");
-        let row = query.bind(signed(position)).fetch_one(&mut *self.transaction).await.map_err(unavailable)?;
+        let query = query("SELECT count(*), min(position) FROM log_entry WHERE position >= $1");
+        let row = query.bind(signed(position)).fetch_optional(&mut self.snapshot).await.map_err(unavailable)?;
+        let Some(row) = row else { return Ok((0, None)) };
         let mut columns = Columns::of(&row);
         let read = |columns: &mut Columns<'_>| Ok((columns.take()?, columns.take::<Option<i64>>()?));
         let (count, first) = read(&mut columns).map_err(unavailable)?;
@@ -331,38 +335,39 @@ impl LogReader {
     }
 
     pub async fn tile_count(&mut self) -> Result<u64, Error> {
-        let query = sqlx::query_scalar("SELECT count(*) FROM log_tile");
-        let count: i64 = query.fetch_one(&mut *self.transaction).await.map_err(unavailable)?;
+        let query = query("SELECT count(*) FROM log_tile");
+        let count: i64 = query.fetch_one(&mut self.snapshot).await.map_err(unavailable)?;
         Ok(count.unsigned_abs())
     }
 
     /// How many entries lost their person because he was forgotten.
     pub async fn forgotten(&mut self) -> Result<i64, Error> {
-        sqlx::query_scalar(FORGOTTEN).fetch_one(&mut *self.transaction).await.map_err(unavailable)
+        query(FORGOTTEN).fetch_one(&mut self.snapshot).await.map_err(unavailable)
     }
 
-    /// What the database finds wrong with its own files.
+    /// What the database finds wrong with its own file. A server looks after its own.
     pub async fn damage(&mut self) -> Result<Vec<String>, Error> {
-        let lines: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(100)")
-            .fetch_all(&mut *self.transaction)
-            .await
-            .map_err(unavailable)?;
+        if self.snapshot.is_server() {
+            return Ok(Vec::new());
+        }
+        let rows = query("PRAGMA integrity_check(100)").fetch_all(&mut self.snapshot).await.map_err(unavailable)?;
+        let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect::<Result<_>>().map_err(unavailable)?;
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 }
 
-type Read = fn(&SqliteRow) -> Result<(u64, Logged)>;
+type Read = fn(&Found) -> Result<(u64, Logged)>;
 
 /// Also where its bytes were changed to what is no text: that must be told, and not end the telling.
 fn text(columns: &mut Columns<'_>) -> Result<String> {
-    Ok(String::from_utf8_lossy(columns.take::<&[u8]>()?).into_owned())
+    columns.text()?.ok_or(sqlx::Error::RowNotFound)
 }
 
 fn text_or_null(columns: &mut Columns<'_>) -> Result<Option<String>> {
-    Ok(columns.take::<Option<&[u8]>>()?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+    columns.text()
 }
 
-fn read_receipt(row: &SqliteRow) -> Result<(u64, Logged)> {
+fn read_receipt(row: &Found) -> Result<(u64, Logged)> {
     let mut columns = Columns::of(row);
     let position = position(&mut columns)?;
     let receipt = LoggedReceipt {
@@ -384,7 +389,7 @@ fn read_receipt(row: &SqliteRow) -> Result<(u64, Logged)> {
     Ok((position, Logged::Receipt(Box::new(receipt))))
 }
 
-fn read_action(row: &SqliteRow) -> Result<(u64, Logged)> {
+fn read_action(row: &Found) -> Result<(u64, Logged)> {
     let mut columns = Columns::of(row);
     let position = position(&mut columns)?;
     let (key, delivery, at) = (columns.take()?, columns.take()?, columns.take()?);
@@ -393,7 +398,7 @@ fn read_action(row: &SqliteRow) -> Result<(u64, Logged)> {
     Ok((position, Logged::Action(LoggedAction { key, delivery, at, who, what, why, subject })))
 }
 
-fn read_purge(row: &SqliteRow) -> Result<(u64, Logged)> {
+fn read_purge(row: &Found) -> Result<(u64, Logged)> {
     let mut columns = Columns::of(row);
     let position = position(&mut columns)?;
     let (key, what) = (columns.take()?, text(&mut columns)?);
@@ -401,7 +406,7 @@ fn read_purge(row: &SqliteRow) -> Result<(u64, Logged)> {
     Ok((position, Logged::Purge(LoggedPurge { key, what, before, at, count, entries: text_or_null(&mut columns)? })))
 }
 
-fn read_entry(row: &SqliteRow) -> Result<StoredEntry> {
+fn read_entry(row: &Found) -> Result<StoredEntry> {
     let mut columns = Columns::of(row);
     Ok(StoredEntry {
         position: position(&mut columns)?,
@@ -413,7 +418,7 @@ fn read_entry(row: &SqliteRow) -> Result<StoredEntry> {
     })
 }
 
-fn read_head(row: &SqliteRow) -> Result<(Head, i64)> {
+fn read_head(row: &Found) -> Result<(Head, i64)> {
     let mut columns = Columns::of(row);
     let size = position(&mut columns)?;
     let time = timestamp(columns.take()?)?;
@@ -422,7 +427,7 @@ fn read_head(row: &SqliteRow) -> Result<(Head, i64)> {
     Ok((Head { size, root, time, jws }, columns.take()?))
 }
 
-fn read_tile(row: &SqliteRow) -> Result<(Place, Vec<[u8; 32]>)> {
+fn read_tile(row: &Found) -> Result<(Place, Vec<[u8; 32]>)> {
     let mut columns = Columns::of(row);
     let level = u8::try_from(columns.take::<i64>()?).map_err(undecodable)?;
     let number = position(&mut columns)?;
@@ -430,7 +435,7 @@ fn read_tile(row: &SqliteRow) -> Result<(Place, Vec<[u8; 32]>)> {
     Ok(((level, number), hashes))
 }
 
-fn read_person_key(row: &SqliteRow) -> Result<PersonKey> {
+fn read_person_key(row: &Found) -> Result<PersonKey> {
     let mut columns = Columns::of(row);
     Ok(PersonKey { pseudonym: Pseudonym(columns.bytes()?), sealed: columns.take()?, used: columns.take()? })
 }

@@ -1,5 +1,6 @@
 //! What the ledger is told and what it tells. No IO and no rules.
 
+use super::node::Hold;
 use super::records::Mark;
 use super::seal::SealError;
 use crate::code::Code;
@@ -115,8 +116,9 @@ pub struct Head {
 
 #[derive(Clone, Debug)]
 pub enum Accepted {
-    /// Recorded; its ready deliveries are leased to the caller. `deliveries` in the order of the message's own.
-    New { message: MessageKey, deliveries: Vec<DeliveryKey>, receipts: Vec<DueReceipt> },
+    /// Recorded; its ready deliveries are the caller's. `deliveries` in the order of the message's own. Without a hold
+    /// they are not: another gateway has deliveries of the series in hand, and they are taken up after those.
+    New { message: MessageKey, deliveries: Vec<DeliveryKey>, hold: Option<Hold>, receipts: Vec<DueReceipt> },
     /// Seen before with the same content: the receipts that there are, to be sent again byte for byte.
     Duplicate { message: MessageKey, receipts: Vec<DueReceipt> },
     /// Recorded, but a newer one of its series came first: every delivery is superseded and owes a receipt.
@@ -141,6 +143,8 @@ pub struct DueReceipt {
 #[derive(Clone, Debug)]
 pub struct Due {
     pub delivery: DeliveryKey,
+    /// For [`super::Ledger::holds`], before it is sent.
+    pub hold: Hold,
     pub message: Head,
     pub idempotency_key: Uuid,
     pub recipient: Option<(PartyId, Role)>,
@@ -229,6 +233,8 @@ pub enum Error {
     NoSuchRow,
     #[error("{}: {}", Code::NotForgotten.title(), Code::NotForgotten.hint())]
     Kept,
-    #[error("the ledger file is not one of ours, or of a newer version")]
+    #[error("the ledger is not one of ours, or of a newer version")]
     Unusable,
+    #[error("{code} {}: {}", Code::LedgerInUse.title(), Code::LedgerInUse.hint(), code = Code::LedgerInUse)]
+    InUse,
 }

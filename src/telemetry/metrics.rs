@@ -40,6 +40,8 @@ struct Inner {
     in_flight: IntGauge,
     log_entries: IntGauge,
     log_behind: IntGauge,
+    certificates: IntGaugeVec,
+    certificate_reloads: IntCounterVec,
 }
 
 /// One metric as the specification has it.
@@ -141,6 +143,18 @@ impl Metrics {
                 "s",
                 "Since everything that was recorded was in that tree; more than 60 is too long",
             )?,
+            certificates: to.gauges(
+                "certificate_expires_seconds",
+                "s",
+                &["use", "part"],
+                "Unix time after which a certificate is not valid any more; of several the first",
+            )?,
+            certificate_reloads: to.counter(
+                "certificate_reloads_total",
+                "1",
+                &["use", "result"],
+                "Certificates, keys and authorities that changed on disk, and whether they are used",
+            )?,
             registry,
             declared: to.declared,
             kinds: RwLock::default(),
@@ -220,6 +234,13 @@ impl Metrics {
             self.0.waiting.with_label_values(&[outcome]).set(waiting.count);
             self.0.oldest.with_label_values(&[outcome]).set(now.duration_since(waiting.oldest).as_secs());
         }
+    }
+
+    pub fn certificate_expires(&self, usage: &str, part: &str, at: Timestamp) {
+        self.0.certificates.with_label_values(&[usage, part]).set(at.as_second());
+    }
+    pub fn certificates_reloaded(&self, usage: &str, result: &str) {
+        self.0.certificate_reloads.with_label_values(&[usage, result]).inc();
     }
 
     pub fn recipient_down(&self, party: &str, down: bool) {

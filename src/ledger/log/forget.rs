@@ -4,11 +4,11 @@
 use crate::ledger::command::Command;
 use crate::ledger::records::read_subject;
 use crate::ledger::rows::{Statement, put_blob, put_one};
+use crate::ledger::store::{Connection, query};
 use crate::ledger::stored::{Columns, Result};
 use crate::ledger::{Error, Ledger, micros};
 use crate::record::{Pseudonym, Subject};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
 /// Who is to be forgotten, by whom and why.
@@ -75,7 +75,7 @@ static BY_BSN: Statement = messages!("subject_bsn");
 static BY_SKN: Statement = messages!("subject_skn");
 /// When each delivery was over, its receipt out; past every moment where it is not. With its place in the log.
 static DELIVERIES: Statement = Statement {
-    head: "SELECT CASE WHEN d.receipted = 0 OR d.receipt_at IS NOT NULL OR d.finished_at IS NULL \
+    head: "SELECT CASE WHEN NOT d.receipted OR d.receipt_at IS NOT NULL OR d.finished_at IS NULL \
            THEN 9223372036854775807 ELSE d.finished_at END, e.position FROM message AS m \
            JOIN delivery AS d ON d.key BETWEEN m.first_delivery AND m.last_delivery \
            LEFT JOIN receipt AS r ON r.delivery = d.key \
@@ -108,14 +108,14 @@ type Numbers = BTreeSet<[u8; 16]>;
 
 /// One hop further than asked, as with who asks what is known of a person: a number that is wrong in one message must
 /// not make a third person forgotten.
-pub(in crate::ledger) async fn forget(connection: &mut SqliteConnection, forget: Forget) -> Result<Result<i64, Error>> {
+pub(in crate::ledger) async fn forget(connection: &mut Connection, forget: Forget) -> Result<Result<i64, Error>> {
     let (mut bsn, mut skn) = (Numbers::new(), Numbers::new());
     add(forget.subject, &mut bsn, &mut skn);
     let mut messages = BTreeSet::new();
     for _ in 0..2 {
         let (asked_bsn, asked_skn) = (list(&bsn), list(&skn));
         for (statement, numbers) in [(&BY_BSN, asked_bsn), (&BY_SKN, asked_skn)] {
-            for row in statement.with(numbers, put_blob).fetch(&mut *connection).await? {
+            for row in statement.with(numbers, put_blob).fetch(connection).await? {
                 let mut columns = Columns::of(&row);
                 messages.insert(columns.take::<i64>()?);
                 add(read_subject(&mut columns)?, &mut bsn, &mut skn);
@@ -124,7 +124,7 @@ pub(in crate::ledger) async fn forget(connection: &mut SqliteConnection, forget:
     }
     let messages: Vec<i64> = messages.into_iter().collect();
     let mut count = 0;
-    for row in DELIVERIES.with(messages.clone(), put_one).fetch(&mut *connection).await? {
+    for row in DELIVERIES.with(messages.clone(), put_one).fetch(connection).await? {
         let mut columns = Columns::of(&row);
         if columns.take::<i64>()? >= forget.before {
             return Ok(Err(Error::Kept));
@@ -132,21 +132,21 @@ pub(in crate::ledger) async fn forget(connection: &mut SqliteConnection, forget:
         count += i64::from(columns.take::<Option<i64>>()?.is_some());
     }
     count += unlink(connection, messages, &bsn, &skn).await?;
-    sqlx::query(ACTION).bind(forget.now).bind(forget.who).bind(forget.why).execute(&mut *connection).await?;
-    sqlx::query(NOTE).bind(forget.before).bind(forget.now).bind(count).execute(connection).await?;
+    query(ACTION).bind(forget.now).bind(forget.who).bind(forget.why).execute(connection).await?;
+    query(NOTE).bind(forget.before).bind(forget.now).bind(count).execute(connection).await?;
     Ok(Ok(count))
 }
 
 /// How many actions in the log were about the person.
-async fn unlink(connection: &mut SqliteConnection, messages: Vec<i64>, bsn: &Numbers, skn: &Numbers) -> Result<i64> {
+async fn unlink(connection: &mut Connection, messages: Vec<i64>, bsn: &Numbers, skn: &Numbers) -> Result<i64> {
     let mut actions = BTreeSet::new();
     for (statement, numbers) in [(&ACTIONS_BY_BSN, list(bsn)), (&ACTIONS_BY_SKN, list(skn))] {
-        for row in statement.with(numbers, put_blob).fetch(&mut *connection).await? {
+        for row in statement.with(numbers, put_blob).fetch(connection).await? {
             actions.insert(Columns::of(&row).take::<i64>()?);
         }
     }
-    NO_SERIES.with(messages.clone(), put_one).execute(&mut *connection).await?;
-    NO_MESSAGE_SUBJECT.with(messages, put_one).execute(&mut *connection).await?;
+    NO_SERIES.with(messages.clone(), put_one).execute(connection).await?;
+    NO_MESSAGE_SUBJECT.with(messages, put_one).execute(connection).await?;
     let by_number = [
         (&NO_ACTION_BSN, bsn),
         (&NO_ACTION_SKN, skn),
@@ -156,7 +156,7 @@ async fn unlink(connection: &mut SqliteConnection, messages: Vec<i64>, bsn: &Num
         (&NO_KEY, skn),
     ];
     for (statement, numbers) in by_number {
-        statement.with(list(numbers), put_blob).execute(&mut *connection).await?;
+        statement.with(list(numbers), put_blob).execute(connection).await?;
     }
     Ok(i64::try_from(actions.len()).unwrap_or(i64::MAX))
 }

@@ -8,10 +8,10 @@ use crate::ledger::command::Command;
 use crate::ledger::purge::Step;
 use crate::ledger::rows::{Statement, Values, put_blob, put_one};
 use crate::ledger::seal::{Keys, Place, SealError};
+use crate::ledger::store::{Connection, query};
 use crate::ledger::stored::{Columns, Result, bounded};
 use crate::ledger::{Error, Ledger, micros};
 use crate::record::Pseudonym;
-use sqlx::SqliteConnection;
 
 /// Leaves that come into the tree together, and the head that then is.
 #[derive(Debug)]
@@ -90,16 +90,16 @@ impl Keys {
 /// A log that cannot grow must hold up nothing else that is in the batch.
 macro_rules! apart {
     ($connection:expr, $done:expr) => {{
-        sqlx::query("SAVEPOINT log").execute(&mut *$connection).await?;
+        query("SAVEPOINT log").execute(&mut *$connection).await?;
         match $done {
             Ok(done) => {
-                sqlx::query("RELEASE log").execute(&mut *$connection).await?;
+                query("RELEASE log").execute(&mut *$connection).await?;
                 Ok(Ok(done))
             }
             Err(sqlx::Error::Database(error)) if error.kind() != sqlx::error::ErrorKind::Other => {
                 tracing::error!(%error, "the disclosure log");
-                sqlx::query("ROLLBACK TO log").execute(&mut *$connection).await?;
-                sqlx::query("RELEASE log").execute(&mut *$connection).await?;
+                query("ROLLBACK TO log").execute(&mut *$connection).await?;
+                query("RELEASE log").execute(&mut *$connection).await?;
                 Ok(Err(Error::NoSuchRow))
             }
             Err(error) => Err(error),
@@ -107,46 +107,40 @@ macro_rules! apart {
     }};
 }
 
-pub(in crate::ledger) async fn extend(
-    connection: &mut SqliteConnection,
-    extension: Extension,
-) -> Result<Result<(), Error>> {
-    let size: i64 = sqlx::query_scalar(SIZE).fetch_one(&mut *connection).await?;
+pub(in crate::ledger) async fn extend(connection: &mut Connection, extension: Extension) -> Result<Result<(), Error>> {
+    let size: i64 = query(SIZE).fetch_one(connection).await?;
     if size != signed(extension.from) {
         return Ok(Err(Error::NoSuchRow));
     }
     apart!(connection, insert(connection, extension).await)
 }
 
-async fn insert(connection: &mut SqliteConnection, extension: Extension) -> Result<()> {
+async fn insert(connection: &mut Connection, extension: Extension) -> Result<()> {
     let Extension { entries, tiles, head, new_persons, used_persons, .. } = extension;
     let new_entry = |entry: StoredEntry, values: &mut Values| {
         values.put(signed(entry.position)).put(entry.kind).put(entry.record).put(entry.at);
         values.put(entry.digest_key.to_vec()).put(entry.content);
     };
-    NEW_ENTRY.with(entries, new_entry).execute(&mut *connection).await?;
+    NEW_ENTRY.with(entries, new_entry).execute(connection).await?;
     let tile = |tile: Tile, values: &mut Values| {
         let (level, number) = tile.place;
         values.put(i64::from(level)).put(signed(number)).put(tile.hashes.as_flattened().to_vec());
     };
-    TILE.with(tiles, tile).execute(&mut *connection).await?;
+    TILE.with(tiles, tile).execute(connection).await?;
     let new_person = |PersonKey { pseudonym: Pseudonym(bytes), sealed, used }: PersonKey, values: &mut Values| {
         values.put(bytes.to_vec()).put(sealed).put(used);
     };
-    NEW_PERSON.with(new_persons, new_person).execute(&mut *connection).await?;
+    NEW_PERSON.with(new_persons, new_person).execute(connection).await?;
     let used_person = |PersonKey { pseudonym: Pseudonym(bytes), used, .. }: PersonKey, values: &mut Values| {
         values.put(bytes.to_vec()).put(used);
     };
-    USED_PERSON.with(used_persons, used_person).execute(&mut *connection).await?;
+    USED_PERSON.with(used_persons, used_person).execute(connection).await?;
     let at = micros(head.time);
-    let query = sqlx::query(HEAD).bind(signed(head.size)).bind(at.div_euclid(HOUR)).bind(at);
+    let query = query(HEAD).bind(signed(head.size)).bind(at.div_euclid(HOUR)).bind(at);
     query.bind(head.root.to_vec()).bind(head.jws).execute(connection).await.map(drop)
 }
 
-pub(in crate::ledger) async fn reseal(
-    connection: &mut SqliteConnection,
-    resealed: Vec<(PersonKey, Vec<u8>)>,
-) -> Result<()> {
+pub(in crate::ledger) async fn reseal(connection: &mut Connection, resealed: Vec<(PersonKey, Vec<u8>)>) -> Result<()> {
     let put = |(key, sealed): (PersonKey, Vec<u8>), values: &mut Values| {
         let PersonKey { pseudonym: Pseudonym(bytes), sealed: before, .. } = key;
         values.put(bytes.to_vec()).put(sealed).put(before);
@@ -164,10 +158,10 @@ static NO_ENTRY: Statement = Statement { head: "DELETE FROM log_entry WHERE posi
 
 /// How many went, which they are, and where the next step begins.
 pub(in crate::ledger) async fn purge_entries(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     step: &Step,
 ) -> Result<(usize, Option<String>, Option<i64>)> {
-    let rows = sqlx::query(OLDEST).bind(step.after).bind(bounded(step.limit)).fetch_all(&mut *connection).await?;
+    let rows = query(OLDEST).bind(step.after).bind(bounded(step.limit)).fetch_all(connection).await?;
     let (mut gone, mut next) = (Vec::new(), None);
     for row in &rows {
         let mut columns = Columns::of(row);
@@ -204,19 +198,16 @@ static NO_UNUSED_PERSON: Statement =
 
 /// Looks through all of them, which may take a while: with a reader, that nobody waits for.
 pub(in crate::ledger) async fn unused_persons(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     before: i64,
     limit: usize,
 ) -> Result<Vec<[u8; 16]>> {
-    let rows = sqlx::query(UNUSED_PERSONS).bind(before).bind(bounded(limit)).fetch_all(connection).await?;
+    let rows = query(UNUSED_PERSONS).bind(before).bind(bounded(limit)).fetch_all(connection).await?;
     rows.iter().map(|row| read_person_key(row).map(|PersonKey { pseudonym: Pseudonym(bytes), .. }| bytes)).collect()
 }
 
 /// As many as there were.
-pub(in crate::ledger) async fn purge_persons(
-    connection: &mut SqliteConnection,
-    unused: Vec<[u8; 16]>,
-) -> Result<usize> {
+pub(in crate::ledger) async fn purge_persons(connection: &mut Connection, unused: Vec<[u8; 16]>) -> Result<usize> {
     let count = unused.len();
     NO_UNUSED_PERSON.with(unused, put_blob).execute(connection).await?;
     Ok(count)
