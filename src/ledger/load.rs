@@ -95,6 +95,9 @@ impl Work {
                 | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
                 | Command::Purge { .. }
+                | Command::ExtendLog(..)
+                | Command::ResealPersons(..)
+                | Command::Forget(..)
                 | Command::Close(_) => {}
             }
         }
