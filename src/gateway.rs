@@ -1,9 +1,12 @@
 //! Gateway: the rooms wired together. Each message walks the corridor once; what cannot end now waits in the
 //! ledger and is taken up again from there.
 
+mod certificates;
 mod console;
 mod intake;
+mod log;
 mod outbox;
+mod protect;
 mod receipts;
 mod recipients;
 mod reload;
@@ -19,6 +22,7 @@ pub use start::{Error, Loaded, run};
 use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
+use crate::disclosurelog;
 use crate::envelope::{Envelope, RawMessage, Rejection};
 use crate::facts::{Facts, Unavailable, iris};
 use crate::ledger::{Ledger, Mark};
@@ -62,6 +66,7 @@ pub(crate) struct Gateway {
     /// Receipts on their way at once.
     receipts_in_flight: Arc<Semaphore>,
     series: Series,
+    log: Arc<disclosurelog::append::Progress>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -99,7 +104,7 @@ impl Gateway {
     async fn consider(&self, pipeline: &Pipeline, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
         use crate::telemetry::stage_span as stage;
         let valid = stage("envelope")
-            .in_scope(|| pipeline.open(raw))
+            .in_scope(|| pipeline.open(raw, now))
             .and_then(|envelope| stage("validation").in_scope(|| pipeline.validate(envelope, now)));
         let valid = match valid {
             Ok(valid) => valid,
@@ -111,7 +116,7 @@ impl Gateway {
         let person = valid.person();
         let needs_facts = pipeline.needs_facts(&valid, now);
         let subject = pipeline.subject(&person);
-        let mark = needs_facts.then(|| self.ledger.mark(subject));
+        let mark = if needs_facts { Some(self.ledger.mark(subject).await) } else { None };
         let facts = if needs_facts {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();

@@ -1,20 +1,24 @@
-//! The gateway's HTTP face: health, metrics, keys and receipts, read only. No personal data in or out, no
+//! The gateway's HTTP face: health, metrics, keys, receipts and proofs, read only. No personal data in or out, no
 //! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
 
+mod access;
+mod log;
 mod ready;
 mod server;
 
+use crate::disclosurelog;
 use crate::ledger;
 use crate::receipt::SignedReceipt;
 use crate::receipt::keys::KeySet;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::{Incoming, Peer};
 use axum::body::HttpBody;
 use axum::extract::{Path, Request, State as Extract};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::fmt;
 use std::future::Future;
@@ -24,6 +28,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use access::Access;
+pub use log::{Answer, Question};
 pub use ready::{Probe, Ready};
 pub use server::Remote;
 
@@ -40,15 +46,17 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
-type Found = Result<Option<SignedReceipt>, ledger::Error>;
-type Find = dyn Fn(Uuid) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync;
+type Found<T, E> = Result<Option<T>, E>;
+type Ask<Q, T, E> = dyn Fn(Q) -> Pin<Box<dyn Future<Output = Found<T, E>> + Send>> + Send + Sync;
 
 /// What the answers are made of.
 pub struct State {
     ready: Arc<Ready>,
     metrics: Metrics,
     keys: KeySet,
-    find: Box<Find>,
+    find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
+    log: Box<Ask<Question, Answer, disclosurelog::Error>>,
+    access: Option<Access>,
     console: Option<Router>,
 }
 
@@ -59,25 +67,39 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id.
-    pub fn new<F, Fut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F) -> State
+    /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id, `log` asks the
+    /// disclosure log.
+    pub fn new<F, Fut, L, Lut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F, log: L) -> State
     where
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Found> + Send + 'static,
+        Fut: Future<Output = Found<SignedReceipt, ledger::Error>> + Send + 'static,
+        L: Fn(Question) -> Lut + Send + Sync + 'static,
+        Lut: Future<Output = log::Said> + Send + 'static,
     {
-        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))), console: None }
+        let find = Box::new(move |id| Box::pin(find(id)) as _);
+        let log = Box::new(move |question| Box::pin(log(question)) as _);
+        State { ready, metrics, keys, find, log, access: None, console: None }
     }
 
     /// What has bodies, cookies and pages of its own stands beside, not behind, what is said here.
     pub fn with_console(self, console: Router) -> State {
         State { console: Some(console), ..self }
     }
+
+    /// For partners who come with a certificate: what is one's own is for it alone.
+    pub fn with_access(self, access: Access) -> State {
+        State { access: Some(access), ..self }
+    }
+
+    fn may_see(&self, peer: Option<&Peer>, receipt: &SignedReceipt) -> bool {
+        self.access.as_ref().is_none_or(|access| access.is_concerned(peer, receipt))
+    }
 }
 
 /// Answers until `shutdown`, then lets the requests at hand end. Stop it last: while the gateway drains, this is
 /// what says so.
-pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
-    server::run(listener, router(state), server::Limits::default(), shutdown).await;
+pub async fn serve(listener: TcpListener, tls: Option<Arc<Incoming>>, state: State, shutdown: CancellationToken) {
+    server::run(listener, tls, router(state), server::Limits::default(), shutdown).await;
 }
 
 fn router(mut state: State) -> Router {
@@ -88,6 +110,9 @@ fn router(mut state: State) -> Router {
         .route("/metrics", get(metrics))
         .route("/.well-known/jwks.json", get(keys))
         .route("/v1/receipts/{receipt_id}", get(receipt))
+        .route("/v1/receipts/{receipt_id}/proof", get(log::inclusion))
+        .route("/v1/log/head", get(log::head))
+        .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/openapi.json", get(openapi))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read") })
@@ -110,7 +135,10 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
     problem_with(StatusCode::SERVICE_UNAVAILABLE, &detail, json!({ "parts": parts }))
 }
 
-async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
+async fn metrics(Extract(state): Extract<Arc<State>>, peer: Option<Extension<Peer>>) -> Response {
+    if state.access.as_ref().is_some_and(|access| !access.is_own(peer.as_deref())) {
+        return problem(StatusCode::FORBIDDEN, "metrics are for who comes with a certificate of the gateway's own OIN");
+    }
     state.ready.measure(&state.metrics);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()).into_response()
 }
@@ -125,19 +153,27 @@ async fn openapi() -> Response {
 }
 
 /// A receipt holds no personal value, and its id can be made only by who has the message.
-async fn receipt(Extract(state): Extract<Arc<State>>, Path(id): Path<String>) -> Response {
-    let id = Uuid::try_parse(&id).ok().filter(|uuid| uuid.to_string() == id);
-    let found = match id {
+async fn receipt(
+    Extract(state): Extract<Arc<State>>,
+    peer: Option<Extension<Peer>>,
+    Path(id): Path<String>,
+) -> Response {
+    let found = match receipt_id(&id) {
         Some(id) => (state.find)(id).await,
         None => Ok(None),
     };
     match found {
-        Ok(Some(receipt)) => {
+        // That there is one is told to nobody whom it does not concern.
+        Ok(Some(receipt)) if state.may_see(peer.as_deref(), &receipt) => {
             ([(header::CONTENT_TYPE, "application/jose")], receipt.as_str().to_owned()).into_response()
         }
-        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no receipt with this id"),
+        Ok(_) => problem(StatusCode::NOT_FOUND, "there is no receipt with this id"),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read"),
     }
+}
+
+fn receipt_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == text)
 }
 
 /// What any page in a browser may read.

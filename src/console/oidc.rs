@@ -5,6 +5,7 @@ use super::access::Role;
 use super::session::random;
 use crate::config::{self, Secret};
 use crate::httpclient;
+use crate::tls::Files;
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -75,7 +76,7 @@ pub struct Provider {
     role_claim: String,
     roles: Vec<(Role, Vec<String>)>,
     redirect_uri: String,
-    http: reqwest::Client,
+    http: httpclient::Client,
     /// Under which state, nonce and verifier are made from a ticket; lives as long as this process.
     key: hmac::Key,
     known: Mutex<Option<Known>>,
@@ -136,6 +137,7 @@ impl Provider {
     pub fn new(settings: &config::Oidc, public_url: &str) -> Result<Provider, Error> {
         let role = |(name, values): (&String, &Vec<String>)| Some((Role::parse(name)?, values.clone()));
         let key = random().ok_or(Error::Random)?;
+        let files = Files { ca: settings.ca_file.clone(), ..Files::default() };
         Ok(Provider {
             issuer: settings.issuer.clone(),
             client_id: settings.client_id.clone(),
@@ -145,7 +147,7 @@ impl Provider {
             role_claim: settings.role_claim.clone(),
             roles: settings.roles.iter().filter_map(role).collect(),
             redirect_uri: format!("{public_url}/console/oidc/terug"),
-            http: httpclient::client(settings.ca_file.as_deref(), CONNECT, TIMEOUT)?,
+            http: httpclient::Client::new("console.oidc", files, CONNECT, TIMEOUT)?,
             key: hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()),
             known: Mutex::new(None),
         })
@@ -202,7 +204,8 @@ impl Provider {
     }
 
     async fn redeem(&self, about: &About, code: &str, verifier: &str) -> Result<Tokens, Error> {
-        let request = self.http.post(self.endpoint(&about.token_endpoint)?).header("accept", "application/json");
+        let request =
+            self.http.to_anyone()?.post(self.endpoint(&about.token_endpoint)?).header("accept", "application/json");
         answered(self.with_code(request, about, code, verifier).send().await?).await
     }
 
@@ -314,7 +317,7 @@ impl Provider {
     }
 
     async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, Error> {
-        answered(self.http.get(url).header("accept", "application/json").send().await?).await
+        answered(self.http.to_anyone()?.get(url).header("accept", "application/json").send().await?).await
     }
 
     fn secrets(&self, ticket: &str) -> Secrets {

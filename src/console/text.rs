@@ -149,6 +149,8 @@ texts! {
     receipt_signed: "Ondertekend", "Signed";
     receipt_verifies: "De handtekening klopt met de gepubliceerde sleutels.",
                       "The signature agrees with the published keys.";
+    receipt_proof: "In het verstrekkingenlogboek", "In the disclosure log";
+    receipt_proof_open: "Het bewijs dat het erin staat (JSON)", "The proof that it is in there (JSON)";
     receipt_wrong: "De handtekening klopt niet met de gepubliceerde sleutels.",
                    "The signature does not agree with the published keys.";
     receipt_as_sent: "Het bewijs zelf (JWS)", "The receipt itself (JWS)";

@@ -50,6 +50,7 @@ impl Gateway {
             source: Some(self.issuer.clone()),
             id: Some(id.clone()),
             digest: digest_label(&bytes),
+            signature: None,
         };
         let identity = Identity { source: self.issuer.clone(), id, digest: digest(&bytes), message: message_ref };
         let planned = core::recorded(&record, &identity);

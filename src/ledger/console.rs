@@ -2,13 +2,13 @@
 //! nothing. What has no index is looked through: a person asks, now and then, and an index is paid for by every message.
 
 use super::read::{read_row, readable, rows_where};
+use super::store::{Found, query};
 use super::stored::{Columns, Result, bounded, timestamp};
 use super::{DeliveryKey, Error, Ledger, Row, unavailable};
 use crate::outcome::Outcome;
 use crate::party::PartyId;
 use crate::record::Subject;
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 const OF_MESSAGE: &str = rows_where!(
@@ -69,20 +69,20 @@ pub enum Sought {
 impl Ledger {
     /// Of each message that is found, its first delivery; the newest message first.
     pub async fn find(&self, sought: &Sought) -> Result<Vec<DeliveryKey>, Error> {
-        let query = match sought {
-            Sought::Id(id) => sqlx::query(BY_ID).bind(id.clone()),
-            Sought::TraceId(id) => sqlx::query(BY_TRACE).bind(id.clone()),
-            Sought::Receipt(id) => sqlx::query(BY_RECEIPT).bind(id.into_bytes().to_vec()),
+        let asked = match sought {
+            Sought::Id(id) => query(BY_ID).bind(id.clone()),
+            Sought::TraceId(id) => query(BY_TRACE).bind(id.clone()),
+            Sought::Receipt(id) => query(BY_RECEIPT).bind(id.into_bytes().to_vec()),
         };
-        let rows = query.fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let rows = asked.fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
         let keys = rows.iter().map(|row| Ok(DeliveryKey(Columns::of(row).take()?)));
         keys.collect::<Result<_>>().map_err(unavailable)
     }
 
     /// Every delivery of the message that this one is of.
     pub async fn beside(&self, delivery: DeliveryKey) -> Result<Vec<Row>, Error> {
-        let query = sqlx::query(OF_MESSAGE).bind(delivery.0);
-        let rows = query.fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let asked = query(OF_MESSAGE).bind(delivery.0);
+        let rows = asked.fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
         Ok(rows.iter().filter_map(|row| readable(read_row(row))).collect())
     }
 
@@ -94,18 +94,18 @@ impl Ledger {
         after: i64,
         limit: usize,
     ) -> Result<Vec<Row>, Error> {
-        let mut query = sqlx::query(WAITING_ROWS);
+        let mut asked = query(WAITING_ROWS);
         for outcome in Outcome::ALL.iter().filter(|outcome| !outcome.is_final()) {
-            query = query.bind(outcomes.contains(outcome).then(|| outcome.as_str()));
+            asked = asked.bind(outcomes.contains(outcome).then(|| outcome.as_str()));
         }
-        let query = query.bind(recipient.to_owned()).bind(after).bind(bounded(limit));
-        let rows = query.fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let asked = asked.bind(recipient.to_owned()).bind(after).bind(bounded(limit));
+        let rows = asked.fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
         Ok(rows.iter().filter_map(|row| readable(read_row(row))).collect())
     }
 
     pub async fn waiting_at(&self) -> Result<Vec<WaitingAt>, Error> {
-        let rows = sqlx::query(WAITING_AT).fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
-        let read = |row: &SqliteRow| {
+        let rows = query(WAITING_AT).fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
+        let read = |row: &Found| {
             let mut columns = Columns::of(row);
             let recipient = columns.take::<Option<&str>>()?.map(PartyId::new);
             let outcome = columns.outcome()?;
@@ -116,28 +116,28 @@ impl Ledger {
 
     /// What persons did, the newest first, before one of them.
     pub async fn actions(&self, before: i64, limit: usize) -> Result<Vec<Acted>, Error> {
-        let query = sqlx::query(ACTIONS).bind(before).bind(bounded(limit));
-        let rows = query.fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let asked = query(ACTIONS).bind(before).bind(bounded(limit));
+        let rows = asked.fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
         rows.iter().map(read_acted).collect::<Result<_>>().map_err(unavailable)
     }
 
     /// What persons did about deliveries from one to another, the oldest first.
     pub async fn actions_on(&self, first: DeliveryKey, last: DeliveryKey) -> Result<Vec<Acted>, Error> {
-        let query = sqlx::query(ACTIONS_ON).bind(first.0).bind(last.0);
-        let rows = query.fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let asked = query(ACTIONS_ON).bind(first.0).bind(last.0);
+        let rows = asked.fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
         rows.iter().map(read_acted).collect::<Result<_>>().map_err(unavailable)
     }
 
     /// Whom the message of a delivery is about.
     pub async fn subject_of(&self, delivery: DeliveryKey) -> Result<Subject, Error> {
-        let query = sqlx::query(SUBJECT).bind(delivery.0);
-        let row = query.fetch_optional(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let asked = query(SUBJECT).bind(delivery.0);
+        let row = asked.fetch_optional(&mut self.reader().await?).await.map_err(unavailable)?;
         let row = row.ok_or(Error::NoSuchRow)?;
         super::records::read_subject(&mut Columns::of(&row)).map_err(unavailable)
     }
 }
 
-fn read_acted(row: &SqliteRow) -> Result<Acted> {
+fn read_acted(row: &Found) -> Result<Acted> {
     let mut columns = Columns::of(row);
     Ok(Acted {
         key: columns.take()?,

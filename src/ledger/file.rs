@@ -4,7 +4,7 @@ use super::Error;
 use super::stored::Result;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,8 @@ const CHECKPOINT: &str = "8000";
 /// What the write-ahead log is cut back to; the rest of it is used again.
 const LOG_SIZE: &str = "67108864";
 const READERS: u32 = 4;
+/// For whoever else writes, such as an operator's command.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's word for a file that is not a database.
 const NOT_A_DATABASE: &str = "26";
 
@@ -39,6 +41,25 @@ impl File {
             path: path.to_owned(),
             #[cfg(test)]
             most_pages: std::sync::Arc::default(),
+        }
+    }
+
+    /// For the gateway, of which there is one at a file.
+    pub fn alone(&self) -> Result<Alone, Error> {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-lock");
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
+        let file = opened.map_err(|error| {
+            tracing::error!(%error, path = %name.display(), "the ledger cannot be taken");
+            Error::Unavailable
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Alone(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse),
+            Err(TryLockError::Error(error)) => {
+                tracing::error!(%error, path = %name.display(), "the ledger cannot be taken");
+                Err(Error::Unavailable)
+            }
         }
     }
 
@@ -103,7 +124,7 @@ impl File {
             .journal_mode(SqliteJournalMode::Wal)
             // A commit that was answered survives the loss of power.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(BUSY_TIMEOUT)
             // What is deleted was personal: its bytes are overwritten.
             .pragma("secure_delete", "ON")
             .pragma("wal_autocheckpoint", CHECKPOINT)
@@ -116,6 +137,11 @@ impl File {
             .disable_statement_logging()
     }
 }
+
+/// Nobody else has the file as long as this is there, which the system sees to: also after a kill. A file of its own, as
+/// SQLite loses its own locks where somebody else opens and closes the database in the same process.
+#[derive(Debug)]
+pub(super) struct Alone(#[expect(dead_code, reason = "the lock goes when it is closed")] std::fs::File);
 
 /// The version of one of our files, 0 for an empty one; `None` if it is somebody else's.
 async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>> {

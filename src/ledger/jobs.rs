@@ -3,13 +3,12 @@
 
 use super::command::{Command, Reply};
 use super::rows::Statement;
+use super::store::{Connection, Found, query};
 use super::stored::{Columns, Result, bounded, undecodable};
 use super::{DeliveryKey, Error, Ledger, Seen, micros, unavailable};
 use crate::outcome::Outcome;
 use crate::party::PartyId;
 use jiff::{SignedDuration, Timestamp};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 static NEW_ITEMS: Statement = Statement {
     head: "INSERT INTO job_item (job, place, delivery, outcome, seen) SELECT * FROM",
@@ -192,19 +191,19 @@ impl Ledger {
     }
 
     pub async fn job(&self, job: i64) -> Result<Job, Error> {
-        let row = sqlx::query(ONE).bind(job).fetch_optional(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let row = query(ONE).bind(job).fetch_optional(&mut self.reader().await?).await.map_err(unavailable)?;
         row.as_ref().map(read_job).transpose().map_err(unavailable)?.ok_or(Error::NoSuchRow)
     }
 
     /// The newest first.
     pub async fn jobs(&self) -> Result<Vec<Job>, Error> {
-        let rows = sqlx::query(ALL).bind(0_i64).fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
+        let rows = query(ALL).bind(0_i64).fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
         rows.iter().map(read_job).collect::<Result<_>>().map_err(unavailable)
     }
 
     pub async fn running_jobs(&self) -> Result<Vec<Running>, Error> {
-        let rows = sqlx::query(RUNNING).fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
-        let read = |row: &SqliteRow| {
+        let rows = query(RUNNING).fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
+        let read = |row: &Found| {
             let mut columns = Columns::of(row);
             let (key, what) = (columns.take()?, What::parse(columns.take()?)?);
             Ok(Running { key, what, who: columns.take()?, why: columns.take()?, rate: columns.count()? })
@@ -214,8 +213,8 @@ impl Ledger {
 
     /// What would happen to what is left of the list, and changes nothing.
     pub async fn try_job_dry(&self, job: i64) -> Result<Vec<Dry>, Error> {
-        let rows = sqlx::query(DRY).bind(job).fetch_all(&mut *self.reader().await?).await.map_err(unavailable)?;
-        let read = |row: &SqliteRow| {
+        let rows = query(DRY).bind(job).fetch_all(&mut self.reader().await?).await.map_err(unavailable)?;
+        let read = |row: &Found| {
             let mut columns = Columns::of(row);
             let recipient = columns.take::<Option<&str>>()?.map(PartyId::new);
             Ok(Dry { recipient, outcome: columns.outcome()?, would: columns.take()?, count: columns.take()? })
@@ -236,19 +235,19 @@ impl Ledger {
 }
 
 /// In the writer's transaction.
-pub(super) async fn step(connection: &mut SqliteConnection, step: Step) -> Result<Told> {
+pub(super) async fn step(connection: &mut Connection, step: Step) -> Result<Told> {
     match step {
         Step::Make(job, now) => make(connection, job, now).await,
         Step::Start(job) => moved(connection, START, job).await,
         Step::Stop(job) => moved(connection, STOP, job).await,
         Step::Take { job, holder, now, lease, limit } => {
-            let take = sqlx::query(TAKE).bind(now.saturating_add(lease)).bind(holder).bind(job).bind(now);
-            if take.fetch_all(&mut *connection).await?.is_empty() {
+            let take = query(TAKE).bind(now.saturating_add(lease)).bind(holder).bind(job).bind(now);
+            if take.returning(connection).await?.is_empty() {
                 return Ok(Told::Refused);
             }
-            let rows = sqlx::query(LEFT).bind(job).bind(bounded(limit)).fetch_all(&mut *connection).await?;
+            let rows = query(LEFT).bind(job).bind(bounded(limit)).fetch_all(connection).await?;
             if rows.is_empty() {
-                sqlx::query(FINISH).bind(job).execute(connection).await?;
+                query(FINISH).bind(job).execute(connection).await?;
             }
             rows.iter().map(read_item).collect::<Result<_>>().map(Told::Items)
         }
@@ -262,14 +261,14 @@ pub(super) async fn step(connection: &mut SqliteConnection, step: Step) -> Resul
     }
 }
 
-async fn make(connection: &mut SqliteConnection, job: NewJob, now: i64) -> Result<Told> {
-    let mut frozen = sqlx::query(FROZEN);
+async fn make(connection: &mut Connection, job: NewJob, now: i64) -> Result<Told> {
+    let mut frozen = query(FROZEN);
     for outcome in Outcome::ALL.iter().filter(|outcome| !outcome.is_final()) {
         frozen = frozen.bind(job.outcomes.contains(outcome).then(|| outcome.as_str()));
     }
-    let frozen = frozen.bind(job.recipient).bind(bounded(job.most)).fetch_all(&mut *connection).await?;
-    let query = sqlx::query(MAKE).bind(job.what.as_str()).bind(job.who).bind(job.why).bind(i64::from(job.rate));
-    let made = query.bind(now).fetch_all(&mut *connection).await?;
+    let frozen = frozen.bind(job.recipient).bind(bounded(job.most)).fetch_all(connection).await?;
+    let made = query(MAKE).bind(job.what.as_str()).bind(job.who).bind(job.why).bind(i64::from(job.rate));
+    let made = made.bind(now).returning(connection).await?;
     let key: i64 = made.first().map(|row| Columns::of(row).take()).transpose()?.unwrap_or_default();
     let items: Vec<(i64, i64, String, i64)> = frozen
         .iter()
@@ -286,18 +285,18 @@ async fn make(connection: &mut SqliteConnection, job: NewJob, now: i64) -> Resul
     Ok(Told::Made(key))
 }
 
-async fn moved(connection: &mut SqliteConnection, text: &'static str, job: i64) -> Result<Told> {
-    let moved = sqlx::query(text).bind(job).fetch_all(connection).await?;
+async fn moved(connection: &mut Connection, text: &'static str, job: i64) -> Result<Told> {
+    let moved = query(text).bind(job).returning(connection).await?;
     Ok(if moved.is_empty() { Told::Refused } else { Told::Done })
 }
 
-fn read_item(row: &SqliteRow) -> Result<JobItem> {
+fn read_item(row: &Found) -> Result<JobItem> {
     let mut columns = Columns::of(row);
     let (place, delivery) = (columns.take()?, DeliveryKey(columns.take()?));
     Ok(JobItem { place, delivery, seen: Seen { outcome: columns.outcome()?, changed_at: columns.timestamp()? } })
 }
 
-fn read_job(row: &SqliteRow) -> Result<Job> {
+fn read_job(row: &Found) -> Result<Job> {
     let mut columns = Columns::of(row);
     let (key, what) = (columns.take()?, What::parse(columns.take()?)?);
     let (who, why) = (columns.take()?, columns.take()?);

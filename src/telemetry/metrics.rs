@@ -37,7 +37,12 @@ struct Inner {
     waiting_for_since: IntGaugeVec,
     connected: IntGaugeVec,
     breaker_open: IntGauge,
+    ledger_writable: IntGauge,
     in_flight: IntGauge,
+    log_entries: IntGauge,
+    log_behind: IntGauge,
+    certificates: IntGaugeVec,
+    certificate_reloads: IntCounterVec,
 }
 
 /// One metric as the specification has it.
@@ -91,7 +96,7 @@ impl Metrics {
         let registry = Registry::new_custom(Some(NAMESPACE.to_owned()), None)?;
         let mut to = Declare { registry: registry.clone(), declared: Vec::new() };
         let delivered = HistogramOpts::new("delivered_seconds", "From received to delivered").buckets(SECONDS.to_vec());
-        Ok(Metrics(Arc::new(Inner {
+        let inner = Inner {
             received: to.counter(
                 "messages_received_total",
                 "1",
@@ -130,13 +135,35 @@ impl Metrics {
                 &["party"],
                 "Age of the oldest delivery that waits for its recipient",
             )?,
+            ledger_writable: to.gauge("ledger_writable", "1", "1 while the ledger takes writes")?,
             connected: to.gauges("amqp_connected", "1", &["direction"], "1 while there is a connection to a broker")?,
             rules: to.gauges("rules_info", "1", &["policy_version", "mapping_version"], "The set of rules of now")?,
             reloads: to.counter("reloads_total", "1", &["result"], "Sets of rules that were read anew")?,
+            log_entries: to.gauge("log_entries", "1", "Leaves of the disclosure log's tree")?,
+            log_behind: to.gauge(
+                "log_behind_seconds",
+                "s",
+                "Since everything that was recorded was in that tree; more than 60 is too long",
+            )?,
+            certificates: to.gauges(
+                "certificate_expires_seconds",
+                "s",
+                &["use", "part"],
+                "Unix time after which a certificate is not valid any more; of several the first",
+            )?,
+            certificate_reloads: to.counter(
+                "certificate_reloads_total",
+                "1",
+                &["use", "result"],
+                "Certificates, keys and authorities that changed on disk, and whether they are used",
+            )?,
             registry,
             declared: to.declared,
             kinds: RwLock::default(),
-        })))
+        };
+        // An alarm sees a counter grow only where it was there before.
+        inner.reloads.with_label_values(&["refused"]).inc_by(0);
+        Ok(Metrics(Arc::new(inner)))
     }
 
     pub fn declared(&self) -> &[Declared] {
@@ -192,8 +219,16 @@ impl Metrics {
     pub fn breaker_open(&self, open: bool) {
         self.0.breaker_open.set(open.into());
     }
+    pub fn ledger_writable(&self, writable: bool) {
+        self.0.ledger_writable.set(writable.into());
+    }
     pub fn in_flight(&self, count: usize) {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn log(&self, entries: u64, behind: SignedDuration) {
+        self.0.log_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.0.log_behind.set(behind.as_secs());
     }
 
     /// Outcomes that nobody waits in are there as well, as zero: an alarm must see that there is nothing.
@@ -207,6 +242,13 @@ impl Metrics {
             self.0.waiting.with_label_values(&[outcome]).set(waiting.count);
             self.0.oldest.with_label_values(&[outcome]).set(now.duration_since(waiting.oldest).as_secs());
         }
+    }
+
+    pub fn certificate_expires(&self, usage: &str, part: &str, at: Timestamp) {
+        self.0.certificates.with_label_values(&[usage, part]).set(at.as_second());
+    }
+    pub fn certificates_reloaded(&self, usage: &str, result: &str) {
+        self.0.certificate_reloads.with_label_values(&[usage, result]).inc();
     }
 
     pub fn recipient_down(&self, party: &str, down: bool) {

@@ -147,7 +147,7 @@ const steps = {
     await page.getByRole("table", { name: "Gedeeld" }).waitFor();
     await accessible("bericht");
     await picture("bericht");
-    const receipt = await page.getByRole("definition").filter({ has: page.locator("a[href^='/v1/receipts/']") }).innerText();
+    const receipt = await page.getByRole("definition").filter({ has: page.locator("a[href^='/v1/receipts/'] code") }).innerText();
     await page.goto(`${task.url}/console/bericht`);
     await page.getByLabel("Bericht-id, trace-id").fill(receipt.trim());
     await page.keyboard.press("Enter");
