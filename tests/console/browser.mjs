@@ -65,7 +65,9 @@ async function accessible(name) {
 }
 
 async function picture(name) {
-  if (task.pictures) await page.screenshot({ path: `${task.pictures}/console-${name}.png`, fullPage: true });
+  if (!task.pictures) return;
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  await page.screenshot({ path: `${task.pictures}/console-${name}.png`, fullPage: height < 2000 });
 }
 
 async function logIn(role) {

@@ -50,8 +50,10 @@ pub fn name(role: Role) -> String {
     format!("test.{role}")
 }
 
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// That stays free until the gateway takes it: none of those that the system gives to whoever asks for any.
+fn free_port() -> u16 {
+    let mut ports = std::iter::repeat_with(|| fastrand::u16(20_000..32_000));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 impl Stage {
