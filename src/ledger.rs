@@ -64,7 +64,7 @@ struct Options {
 }
 
 /// Where a ledger lies: a file for one gateway, or a database server that several share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Place {
     File(PathBuf),
     /// A gateway says which node it is; an operator's command need not.
@@ -80,6 +80,12 @@ impl From<&Path> for Place {
 impl From<&PathBuf> for Place {
     fn from(path: &PathBuf) -> Place {
         Place::File(path.clone())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

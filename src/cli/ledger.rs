@@ -84,7 +84,7 @@ pub fn run(Command::Subject(args): Command) -> u8 {
     match runtime.block_on(look_up(&args, &person, &pipeline, &config)) {
         Ok(report) => print(&args, &report),
         Err(error) => {
-            eprintln!("{}: {error}", config.ledger.path.display());
+            eprintln!("{}: {error}", config.ledger.place);
             return exit::FAILED;
         }
     }
@@ -128,7 +128,7 @@ async fn look_up(
 ) -> Result<Report, ledger::Error> {
     let today = Timestamp::now().in_tz(TIME_ZONE).map_err(|_| ledger::Error::Unavailable)?;
     let since = today.checked_sub(args.years.years()).map_err(|_| ledger::Error::Unavailable)?;
-    let ledger = Ledger::open_beside(&config.ledger.path).await?;
+    let ledger = Ledger::open_beside(config.ledger.place.clone()).await?;
     let subject = pipeline.subject(person);
     let disclosed = async {
         ledger.note(subject, &args.who, "subject", &args.why).await?;

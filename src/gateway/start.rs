@@ -73,7 +73,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let webhooks = delivery::webhook::Client::new(&config.delivery)?;
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
-    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch, config.ledger.keys.clone()).await?;
+    let ledger = Ledger::open(config.ledger.place.clone(), config.ledger.max_batch, config.ledger.keys.clone()).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
     let broker = broker::Options::new(&config.broker)?;
@@ -150,7 +150,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let sweeping = tokio::spawn(gateway.clone().sweep());
     let gauges = tokio::spawn(gateway.clone().measure());
     let forgetting = tokio::spawn(gateway.clone().forget(config.clone()));
-    tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
+    tracing::info!(http = config.http.listen, ledger = %config.ledger.place, "the gateway runs");
 
     while let Some(asked) = stop.run_until_cancelled(hangup.recv()).await {
         if asked.is_none() || gateway.reload(&read) != Reloaded::WithPartners {

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a ledger lies.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Store {
     File(File),
     Server(Box<Server>),

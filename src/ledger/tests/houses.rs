@@ -160,7 +160,7 @@ impl Where for OnServer {
 
 /// A gateway of the tests.
 pub fn node(name: &str) -> Node {
-    let (lease, longest_attempt) = (Duration::from_millis(400), Duration::from_millis(100));
+    let (lease, longest_attempt) = (Duration::from_secs(60), Duration::from_secs(60));
     Node { name: name.to_owned(), lease, longest_attempt }
 }
 
