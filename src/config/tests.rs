@@ -170,7 +170,8 @@ fn the_ledger_lies_in_one_place_and_a_server_elsewhere_is_proved() {
 
 #[test]
 fn a_node_waits_for_the_longest_attempt_of_another() {
-    let text = GOOD.replace("[ledger]\n", "[ledger]\nurl = \"postgres://u@localhost/k\"\nnode = \"een\"\nlease = \"4s\"\n");
+    let text =
+        GOOD.replace("[ledger]\n", "[ledger]\nurl = \"postgres://u@localhost/k\"\nnode = \"een\"\nlease = \"4s\"\n");
     let Place::Server(_, Some(node)) = load(&text).unwrap().ledger.place else { panic!("no node") };
     let seconds = std::time::Duration::from_secs;
     assert_eq!((node.name.as_str(), node.lease, node.longest_attempt), ("een", seconds(4), seconds(15)));

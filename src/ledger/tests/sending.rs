@@ -278,7 +278,9 @@ async fn what_was_refused_was_not_tried_where_the_next_attempt_says_so_first() {
 #[tokio::test]
 async fn the_key_of_a_party_that_was_no_recipient_is_not_given_again() {
     let house = House::new().await;
-    let waits = || volatile(State::Waiting { outcome: Outcome::Retrying, reason: reason(Code::FactsUnavailable), again_at: None });
+    let waits = || {
+        volatile(State::Waiting { outcome: Outcome::Retrying, reason: reason(Code::FactsUnavailable), again_at: None })
+    };
     let keys = accept(&house.ledger, message("a", vec![refused(), waits()])).await;
     house.ledger.not_addressed(keys[1]).await.unwrap();
     let next = accept_one(&house.ledger, message("b", vec![refused()])).await;
