@@ -25,8 +25,6 @@ pub struct House<W: Where> {
 }
 
 pub trait Where {
-    /// When a receipt that was made a second before is due after a crash.
-    const RECEIPT_DUE: i64;
     fn make(folder: &TempDir) -> impl Future<Output = Place>;
     /// As it is on disk now.
     fn copy(from: &Place, folder: &TempDir) -> impl Future<Output = Place>;
@@ -46,8 +44,6 @@ impl<W: Where> Ground<W> {
 }
 
 impl<W: Where> House<W> {
-    pub const RECEIPT_DUE: i64 = W::RECEIPT_DUE;
-
     pub async fn new() -> House<W> {
         let ground = Ground::new().await;
         House { ledger: open(&ground.place).await, ground }
@@ -76,8 +72,6 @@ impl From<&Place> for Place {
 }
 
 impl Where for AtFile {
-    const RECEIPT_DUE: i64 = 2;
-
     async fn make(folder: &TempDir) -> Place {
         Place::File(folder.path().join("ledger.db"))
     }
@@ -114,8 +108,6 @@ pub fn options_of(place: &Place) -> &PgConnectOptions {
 }
 
 impl Where for OnServer {
-    const RECEIPT_DUE: i64 = 31;
-
     async fn make(_: &TempDir) -> Place {
         let schema = format!("test_{}_{}", Timestamp::now().as_second(), Uuid::new_v4().simple());
         let options: PgConnectOptions = server().parse().unwrap();
