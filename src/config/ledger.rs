@@ -1,6 +1,7 @@
 //! Where the ledger lies: a file beside the configuration, or a database server that is reached safely.
 
 use super::{Config, Loader};
+use crate::delivery::amqp::CONNECTION_WAIT;
 use crate::ledger::{Node, Place};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::net::IpAddr;
@@ -42,7 +43,8 @@ impl Loader<'_> {
     fn node(&self, config: &Config) -> Option<Node> {
         let name = config.ledger.node.clone().or_else(|| std::fs::read_to_string(HOSTNAME).ok())?.trim().to_owned();
         let is_name = !name.is_empty() && name.len() <= 63 && !name.contains(char::is_control);
-        let longest_attempt = config.delivery.webhook_timeout.get().max(config.broker.confirm_timeout.get());
+        let to_queue = CONNECTION_WAIT + config.broker.confirm_timeout.get();
+        let longest_attempt = config.delivery.webhook_timeout.get().max(to_queue);
         is_name.then(|| Node { name, lease: config.ledger.lease.get(), longest_attempt })
     }
 }
