@@ -12,6 +12,11 @@ need_compiler() {
     command -v cc >/dev/null || install_packages build-essential
 }
 
+# Knows TLS that is too old for us, for the tests.
+need_openssl() {
+    command -v openssl >/dev/null || install_packages openssl
+}
+
 # What proves the policies; CVC5 names another one than that of Debian.
 need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5

@@ -90,6 +90,8 @@ codes! {
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
     NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
+    CertificateInvalid = "KP-7010", "a certificate, key or authority does not load", "see the file that it names; while the gateway runs, the one before goes on until then";
+    CertificateExpires = "KP-7011", "a certificate expires soon, or has", "put a new one in its place: it is used from the next connection on";
     NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
 }
 

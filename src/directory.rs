@@ -2,6 +2,9 @@
 //! takes its messages. The only source of addresses.
 
 mod load;
+mod subject;
+
+pub use subject::is_one as is_certificate;
 
 use crate::party::{Oin, PartyId, Role};
 use std::collections::{BTreeMap, HashMap};
@@ -62,8 +65,15 @@ pub struct Party {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    Amqp { queue: String },
-    Webhook { url: String, structured: bool },
+    Amqp {
+        queue: String,
+    },
+    Webhook {
+        url: String,
+        structured: bool,
+        /// The OIN that its certificate must hold.
+        holder: Option<Oin>,
+    },
 }
 
 impl Party {
@@ -100,8 +110,14 @@ impl Directory {
     pub fn by_id(&self, id: &PartyId) -> Option<&Arc<Party>> {
         self.parties.get(id)
     }
+    /// By its name; or, of a party that comes with a certificate, by the OIN in a subject that is not listed, as when a
+    /// new certificate names it otherwise.
     pub fn by_user(&self, user: &str) -> Option<&Arc<Party>> {
-        self.by_user.get(user).and_then(|id| self.parties.get(id))
+        if let Some(id) = self.by_user.get(user) {
+            return self.parties.get(id);
+        }
+        let party = self.by_oin(&subject::oin(user)?)?;
+        party.users.iter().any(|known| subject::is_one(known)).then_some(party)
     }
     pub fn by_oin(&self, oin: &Oin) -> Option<&Arc<Party>> {
         self.by_oin.get(oin).and_then(|id| self.parties.get(id))

@@ -1,6 +1,7 @@
 //! Gateway: the rooms wired together. Each message walks the corridor once; what cannot end now waits in the
 //! ledger and is taken up again from there.
 
+mod certificates;
 mod intake;
 mod outbox;
 mod receipts;

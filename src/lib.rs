@@ -41,6 +41,7 @@ pub mod receipt;
 pub mod record;
 pub mod simulators;
 pub mod telemetry;
+pub mod tls;
 pub mod tomlfile;
 pub mod topology;
 

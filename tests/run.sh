@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 . deploy/install.sh
 need_compiler
 need_solver
+need_openssl
 echo "== format"; cargo fmt --check
 echo "== lints"; cargo clippy --locked --all-targets --features prove -- -D warnings
 echo "== supply chain"; tests/supply-chain.sh

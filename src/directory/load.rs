@@ -1,6 +1,6 @@
 //! Reading the directory's files; everything wrong is found in one go.
 
-use super::{Directory, Endpoint, Party, RoleEntry, WGS_KINDS};
+use super::{Directory, Endpoint, Party, RoleEntry, WGS_KINDS, subject};
 use crate::catalogue::{Finding, sources};
 use crate::code::Code;
 use crate::outcome::Problem;
@@ -61,6 +61,9 @@ struct EndpointSpec {
     url: Option<String>,
     #[serde(default)]
     mode: Mode,
+    /// The server's certificate must hold the OIN of the party.
+    #[serde(default)]
+    oin_in_certificate: bool,
 }
 
 #[derive(Deserialize)]
@@ -177,9 +180,17 @@ impl Directory {
             wrong("gemeentecode must have four digits".to_owned());
         }
         let dotted = spec.id.replace(':', ".");
-        let endpoints = spec.endpoint.into_iter().filter_map(|e| endpoint(e, &dotted, &mut wrong)).collect();
+        let endpoints =
+            spec.endpoint.into_iter().filter_map(|e| endpoint(e, &dotted, oin.as_ref(), &mut wrong)).collect();
         let id = PartyId::new(spec.id.as_str());
         for user in &spec.users {
+            // Where a certificate names the user, it is the OIN in it that names the party.
+            if subject::is_one(user) && subject::oin(user) != oin {
+                wrong(format!("broker user `{user}` is the subject of a certificate, and not of one with this oin"));
+            }
+            if user.len() > subject::LONGEST {
+                wrong(format!("broker user `{user}` is longer than a user-id can be, 255 bytes"));
+            }
             if self.by_user.insert(user.clone(), id.clone()).is_some() {
                 wrong(format!("broker user `{user}` belongs to another party too"));
             }
@@ -236,15 +247,26 @@ fn is_queue_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.starts_with("amq.")
 }
 
-fn endpoint(spec: EndpointSpec, dotted: &str, wrong: &mut impl FnMut(String)) -> Option<(Vec<Role>, Endpoint)> {
+fn endpoint(
+    spec: EndpointSpec,
+    dotted: &str,
+    oin: Option<&Oin>,
+    wrong: &mut impl FnMut(String),
+) -> Option<(Vec<Role>, Endpoint)> {
     let roles = spec.roles.iter().map(|r| Role::new(r.as_str())).collect();
+    let pinned = spec.oin_in_certificate;
+    if pinned && !spec.url.as_deref().is_some_and(|url| url.starts_with("https:")) {
+        wrong("oin_in_certificate is for a webhook with an https:// url".to_owned());
+    }
     let endpoint = match (spec.kind, spec.queue, spec.url) {
         (Kind::Amqp, queue, None) => {
             Endpoint::Amqp { queue: queue.unwrap_or_else(|| format!("ketenpoort.out.{dotted}")) }
         }
-        (Kind::Webhook, None, Some(url)) if is_allowed_url(&url) => {
-            Endpoint::Webhook { url, structured: spec.mode == Mode::Structured }
-        }
+        (Kind::Webhook, None, Some(url)) if is_allowed_url(&url) => Endpoint::Webhook {
+            url,
+            structured: spec.mode == Mode::Structured,
+            holder: oin.filter(|_| pinned).cloned(),
+        },
         (Kind::Webhook, None, Some(_)) => {
             wrong("a webhook url is https:// (http:// only for 127.0.0.1)".to_owned());
             return None;
@@ -276,6 +298,8 @@ mod tests {
             (r#"kind = "webhook", url = "http://x.example/""#, "https://"),
             (r#"kind = "webhook", url = "https://x.example/", queue = "q""#, "a webhook endpoint has a `url`"),
             (r#"kind = "amqp", url = "https://x.example/""#, "an amqp endpoint has a `queue`"),
+            (r#"kind = "amqp", oin_in_certificate = true"#, "oin_in_certificate is for"),
+            (r#"kind = "webhook", url = "http://127.0.0.1/", oin_in_certificate = true"#, "oin_in_certificate is for"),
         ];
         for (endpoint, hint) in table {
             let text = format!(
@@ -286,6 +310,32 @@ mod tests {
             let found: Vec<_> = findings.iter().map(|f| (f.line, f.problem.hint.as_str())).collect();
             assert!(found.iter().any(|(line, h)| line.is_some() && h.contains(hint)), "{endpoint}: {found:?}");
         }
+    }
+
+    #[test]
+    fn who_comes_with_a_certificate_has_one_with_the_partys_oin() {
+        let load = |users: &str| {
+            let text = format!(
+                "[[role]]\nname = \"om\"\n[[party]]\nid = \"om\"\nname = \"OM\"\noin = \"00000099000900000004\"\n\
+                 roles = [\"om\"]\nusers = [{users}]\n"
+            );
+            Directory::load(&BTreeMap::from([("om.toml".to_owned(), text)]))
+        };
+        let listed = "CN=om.example,SERIALNUMBER=00000099000900000004,C=NL";
+        let directory = load(&format!("'om', '{listed}'")).unwrap();
+        let known = |user: &str| directory.by_user(user).is_some();
+        assert!(known("om") && known(listed) && known("CN=new,SERIALNUMBER=00000099000900000004"));
+        assert!(!known("CN=00000099000900000004") && !known("CN=om.example,SERIALNUMBER=00000099000900000005,C=NL"));
+
+        let passwords_only = load("'om'").unwrap();
+        assert!(passwords_only.by_user(listed).is_none(), "it does not come with a certificate");
+
+        for wrong in ["CN=om.example,C=NL", "CN=om,SERIALNUMBER=00000099000900000005", "CN=om,SERIALNUMBER=1"] {
+            let findings = load(&format!("'{wrong}'")).unwrap_err();
+            assert!(findings[0].problem.hint.contains("not of one with this oin"), "{wrong}: {findings:?}");
+        }
+        let long = format!("'{listed},O={}'", "x".repeat(255));
+        assert!(load(&long).unwrap_err()[0].problem.hint.contains("255 bytes"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub fn open(
             None
         }
     };
-    let claimed = context.get("source").map(|source| oin_of(source));
+    let claimed = context.get("source").map(|source| Oin::of_source(source));
     match (sender, claimed) {
         (Some(sender), Some(oin)) if oin.as_ref() == Some(&sender.oin) => rejection.name_as(&context),
         (Some(_), Some(_)) => {
@@ -221,12 +221,6 @@ fn attributes(mut context: Context) -> Attributes {
         sequence: take("sequence").and_then(|s| s.parse().ok()),
         data_content_type: take("datacontenttype"),
     }
-}
-
-/// `urn:nld:oin:<OIN>:systeem:<name>` → the OIN.
-fn oin_of(source: &str) -> Option<Oin> {
-    let rest = source.strip_prefix("urn:nld:oin:")?;
-    Oin::parse(rest.split(':').next()?)
 }
 
 #[cfg(test)]

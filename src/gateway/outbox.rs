@@ -143,10 +143,10 @@ impl Gateway {
                 let publication = self.publication(&event, queue.clone(), body);
                 ("amqp", self.publisher.publish(publication).await)
             }
-            Endpoint::Webhook { url, structured } => {
+            Endpoint::Webhook { url, structured, holder } => {
                 let publication = self.publication(&event, url.clone(), body);
                 // In a box: it is large, and most messages do not go this way.
-                ("webhook", Box::pin(self.webhooks.post(publication, *structured)).await)
+                ("webhook", Box::pin(self.webhooks.post(publication, *structured, holder.as_ref())).await)
             }
         };
         self.metrics.attempted(way, if sent.is_ok() { "ok" } else { "failed" });

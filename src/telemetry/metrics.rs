@@ -38,6 +38,8 @@ struct Inner {
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     in_flight: IntGauge,
+    certificates: IntGaugeVec,
+    certificate_reloads: IntCounterVec,
 }
 
 /// One metric as the specification has it.
@@ -133,6 +135,18 @@ impl Metrics {
             connected: to.gauges("amqp_connected", "1", &["direction"], "1 while there is a connection to a broker")?,
             rules: to.gauges("rules_info", "1", &["policy_version", "mapping_version"], "The set of rules of now")?,
             reloads: to.counter("reloads_total", "1", &["result"], "Sets of rules that were read anew")?,
+            certificates: to.gauges(
+                "certificate_expires_seconds",
+                "s",
+                &["use", "part"],
+                "Unix time after which a certificate is not valid any more; of several the first",
+            )?,
+            certificate_reloads: to.counter(
+                "certificate_reloads_total",
+                "1",
+                &["use", "result"],
+                "Certificates, keys and authorities that changed on disk, and whether they are used",
+            )?,
             registry,
             declared: to.declared,
             kinds: RwLock::default(),
@@ -207,6 +221,13 @@ impl Metrics {
             self.0.waiting.with_label_values(&[outcome]).set(waiting.count);
             self.0.oldest.with_label_values(&[outcome]).set(now.duration_since(waiting.oldest).as_secs());
         }
+    }
+
+    pub fn certificate_expires(&self, usage: &str, part: &str, at: Timestamp) {
+        self.0.certificates.with_label_values(&[usage, part]).set(at.as_second());
+    }
+    pub fn certificates_reloaded(&self, usage: &str, result: &str) {
+        self.0.certificate_reloads.with_label_values(&[usage, result]).inc();
     }
 
     pub fn recipient_down(&self, party: &str, down: bool) {
