@@ -4,6 +4,7 @@
 mod certificates;
 mod intake;
 mod outbox;
+mod protect;
 mod receipts;
 mod recipients;
 mod reload;
@@ -99,7 +100,7 @@ impl Gateway {
     async fn consider(&self, pipeline: &Pipeline, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
         use crate::telemetry::stage_span as stage;
         let valid = stage("envelope")
-            .in_scope(|| pipeline.open(raw))
+            .in_scope(|| pipeline.open(raw, now))
             .and_then(|envelope| stage("validation").in_scope(|| pipeline.validate(envelope, now)));
         let valid = match valid {
             Ok(valid) => valid,

@@ -28,6 +28,7 @@ pub mod html;
 pub mod http;
 pub mod httpclient;
 pub mod intake;
+pub mod jose;
 pub mod ledger;
 pub mod matrix;
 pub mod minimisation;

@@ -1,8 +1,9 @@
 //! Reading the directory's files; everything wrong is found in one go.
 
-use super::{Directory, Endpoint, Party, RoleEntry, WGS_KINDS, subject};
+use super::{Directory, Endpoint, Outlet, Party, Protection, RoleEntry, Signs, WGS_KINDS, subject};
 use crate::catalogue::{Finding, sources};
 use crate::code::Code;
+use crate::jose::keys::Keys;
 use crate::outcome::Problem;
 use crate::party::{Oin, PartyId, Role};
 use crate::tomlfile::Reader;
@@ -43,6 +44,11 @@ struct PartySpec {
     inbound: Option<String>,
     #[serde(default)]
     receipts: Option<String>,
+    /// A JWK Set in the same folder.
+    #[serde(default)]
+    keys: Option<String>,
+    #[serde(default)]
+    signature: Option<SignatureSpec>,
     #[serde(default)]
     endpoint: Vec<EndpointSpec>,
     #[serde(default)]
@@ -64,6 +70,17 @@ struct EndpointSpec {
     /// The server's certificate must hold the OIN of the party.
     #[serde(default)]
     oin_in_certificate: bool,
+    #[serde(default)]
+    sign: bool,
+    #[serde(default)]
+    encrypt: bool,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum SignatureSpec {
+    Checked,
+    Required,
 }
 
 #[derive(Deserialize)]
@@ -81,8 +98,10 @@ enum Mode {
     Structured,
 }
 
+const KEY_SET: &str = ".jwks.json";
+
 impl Directory {
-    /// Reads every `*.toml` in a folder.
+    /// Reads every `*.toml` in a folder, and the key sets of partners (`*.jwks.json`) beside them.
     pub fn read(folder: &Path) -> Result<Directory, Vec<Finding>> {
         let io = |error: std::io::Error| {
             let problem = Problem::new(Code::DirectoryInvalid, "", error.to_string());
@@ -91,8 +110,8 @@ impl Directory {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(folder).map_err(io)? {
             let path = entry.map_err(io)?.path();
-            if path.extension().is_some_and(|e| e == "toml") {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.ends_with(".toml") || name.ends_with(KEY_SET) {
                 files.insert(name, std::fs::read_to_string(&path).map_err(io)?);
             }
         }
@@ -111,7 +130,8 @@ impl Directory {
         };
         let mut findings = Vec::new();
         let mut used = Vec::new();
-        for (file, text) in files {
+        let key_sets = key_sets(files, &mut findings);
+        for (file, text) in files.iter().filter(|(file, _)| !file.ends_with(KEY_SET)) {
             let mut reader = Reader::new(file.as_str(), text, Code::DirectoryInvalid);
             for (key, value) in reader.document().unwrap_or_default() {
                 let span = key.span().start;
@@ -127,7 +147,7 @@ impl Directory {
                     if key.get_ref() == "role" {
                         directory.add_role(&mut reader, item);
                     } else {
-                        used.extend(directory.add_party(&mut reader, item));
+                        used.extend(directory.add_party(&mut reader, item, &key_sets));
                     }
                 }
             }
@@ -161,7 +181,12 @@ impl Directory {
     }
 
     /// Answers the roles it names, to be checked once all files are read.
-    fn add_party<'t>(&mut self, reader: &mut Reader<'t>, item: Spanned<DeValue<'t>>) -> Vec<(String, String, Role)> {
+    fn add_party<'t>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        item: Spanned<DeValue<'t>>,
+        key_sets: &KeySets<'_>,
+    ) -> Vec<(String, String, Role)> {
         let at = item.span().start;
         let Some(spec) = reader.section::<PartySpec>("party", item) else {
             return Vec::new();
@@ -180,8 +205,11 @@ impl Directory {
             wrong("gemeentecode must have four digits".to_owned());
         }
         let dotted = spec.id.replace(':', ".");
+        let keys = keys(spec.keys.as_deref(), key_sets, &mut wrong);
+        let signs = signs(spec.signature, keys.as_ref(), &mut wrong);
+        let asks = Asks { keys, audience: format!("urn:nld:oin:{}", spec.oin) };
         let endpoints =
-            spec.endpoint.into_iter().filter_map(|e| endpoint(e, &dotted, oin.as_ref(), &mut wrong)).collect();
+            spec.endpoint.into_iter().filter_map(|e| outlet(e, &dotted, oin.as_ref(), &asks, &mut wrong)).collect();
         let id = PartyId::new(spec.id.as_str());
         for user in &spec.users {
             // Where a certificate names the user, it is the OIN in it that names the party.
@@ -214,6 +242,7 @@ impl Directory {
             wgs: spec.wgs,
             inbound: spec.inbound.unwrap_or_else(|| format!("ketenpoort.in.{dotted}")),
             receipts: spec.receipts.unwrap_or_else(|| format!("ketenpoort.receipts.{dotted}")),
+            signs,
             endpoints,
             formats: spec.formats,
         };
@@ -245,6 +274,80 @@ impl Directory {
 /// What AMQP allows, and RabbitMQ does not keep for itself.
 fn is_queue_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.starts_with("amq.")
+}
+
+/// The key sets that could be read; those that could not are there without keys, as that is told already.
+type KeySets<'f> = BTreeMap<&'f str, Option<Arc<Keys>>>;
+
+fn key_sets<'f>(files: &'f BTreeMap<String, String>, findings: &mut Vec<Finding>) -> KeySets<'f> {
+    let mut read = KeySets::new();
+    for (file, text) in files.iter().filter(|(file, _)| file.ends_with(KEY_SET)) {
+        let keys = Keys::read(text);
+        let wrong = keys.as_ref().err().into_iter().flatten();
+        findings.extend(wrong.map(|(place, hint)| {
+            Finding::new(file.as_str(), None, Problem::new(Code::KeySetInvalid, place.as_str(), hint.as_str()))
+        }));
+        read.insert(file, keys.ok().map(Arc::new));
+    }
+    read
+}
+
+/// What an endpoint can ask for.
+struct Asks {
+    /// `Some(None)` where there is a set that could not be read.
+    keys: Option<Option<Arc<Keys>>>,
+    audience: String,
+}
+
+fn keys(named: Option<&str>, key_sets: &KeySets<'_>, wrong: &mut impl FnMut(String)) -> Option<Option<Arc<Keys>>> {
+    let named = named?;
+    let found = key_sets.get(named);
+    if found.is_none() {
+        wrong(format!("keys: there is no `{named}` in this folder; the name of a key set ends with {KEY_SET}"));
+    }
+    Some(found.cloned().flatten())
+}
+
+fn signs(
+    spec: Option<SignatureSpec>,
+    keys: Option<&Option<Arc<Keys>>>,
+    wrong: &mut impl FnMut(String),
+) -> Option<Signs> {
+    let Some(keys) = keys else {
+        if spec.is_some() {
+            wrong("signature needs `keys`: the key set that it is checked with".to_owned());
+        }
+        return None;
+    };
+    let keys = keys.as_ref()?;
+    if keys.can_verify() {
+        return Some(Signs { keys: keys.clone(), required: spec == Some(SignatureSpec::Required) });
+    }
+    if spec.is_some() {
+        wrong("signature needs a key for signing (`use`: sig) in the key set".to_owned());
+    }
+    None
+}
+
+fn outlet(
+    spec: EndpointSpec,
+    dotted: &str,
+    oin: Option<&Oin>,
+    asks: &Asks,
+    wrong: &mut impl FnMut(String),
+) -> Option<Outlet> {
+    let encrypt = match (&asks.keys, spec.encrypt) {
+        (_, false) | (Some(None), true) => None,
+        (Some(Some(keys)), true) if keys.can_encrypt() => Some(keys.clone()),
+        (_, true) => {
+            wrong("encrypt needs `keys` with a key for encryption (`use`: enc)".to_owned());
+            None
+        }
+    };
+    let protection = (spec.sign || encrypt.is_some())
+        .then(|| Arc::new(Protection { sign: spec.sign, encrypt, audience: asks.audience.clone() }));
+    let (roles, endpoint) = endpoint(spec, dotted, oin, wrong)?;
+    Some(Outlet { roles, endpoint, protection })
 }
 
 fn endpoint(

@@ -84,6 +84,13 @@ pub struct Outgoing {
     pub digest: String,
 }
 
+impl Outgoing {
+    /// To the recipient's key: nobody else can tell what is in it, so the message that it was made from is kept.
+    pub fn is_encrypted(&self) -> bool {
+        self.content_type == crate::jose::CONTENT_TYPE
+    }
+}
+
 /// A message's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageKey(pub i64);

@@ -94,6 +94,7 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
             source: None,
             id: Some(id.to_owned()),
             digest: "sha-256=:AA==:".to_owned(),
+            signature: None,
         },
         policy_version: "p1".to_owned(),
         mapping_version: "m1".to_owned(),

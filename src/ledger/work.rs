@@ -443,7 +443,7 @@ impl Row {
 /// Whether a later attempt begins with the message as it came in.
 fn is_decided_anew(delivery: &NewDelivery) -> bool {
     match delivery.state {
-        State::Ready(_) => delivery.volatile,
+        State::Ready(ref outgoing) => delivery.volatile || outgoing.is_encrypted(),
         State::Waiting { .. } => true,
         State::Final { .. } => false,
     }

@@ -71,6 +71,7 @@ fn receipt() -> Receipt {
             source: Some(format!("urn:nld:oin:{OWN}:systeem:zaken")),
             id: Some("1".to_owned()),
             digest: String::new(),
+            signature: None,
         },
         outcome: Outcome::Delivered,
         reason: None,
