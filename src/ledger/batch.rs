@@ -65,15 +65,18 @@ async fn begin(connection: &mut Connection, memory: &mut Memory, standing: &mut 
     let turn = connection.begin(standing.me()).await?;
     memory.check(turn.version);
     let over = standing.renew(&turn, begun, connection).await?;
-    if over.is_empty() { Ok(()) } else { release(connection, keys, over).await }
+    if !over.is_empty() {
+        memory.keep(release(connection, keys, over).await?);
+    }
+    Ok(())
 }
 
 /// Whoever held something is gone: it is due, or it ends.
-async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) -> Result<()> {
+async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) -> Result<Vec<Row>> {
     let now = micros(Timestamp::now());
     let mut work = Work::held(connection, holders).await?;
     work.rows.values_mut().for_each(|row| row.progress.release(now));
-    work.save(connection, keys).await.map(drop)
+    work.save(connection, keys).await
 }
 
 async fn claim(

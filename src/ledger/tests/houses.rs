@@ -2,8 +2,10 @@
 //! `deploy/postgres.sh` finds or starts.
 
 use super::*;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 use std::marker::PhantomData;
+use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;

@@ -157,6 +157,9 @@ async fn a_newer_one_is_free_once_the_gateway_with_the_older_one_is_gone() {
     let row = other.delivery(older).await.unwrap();
     assert_eq!(row.outcome, Outcome::Superseded);
     assert!(row.reason.unwrap().detail.contains("may have reached the recipient"));
+    // Whoever remembers it from before knows that it has ended.
+    assert_eq!(owing(other).await, [older]);
+    other.attach_receipt(older, receipt()).await.unwrap();
 }
 
 #[tokio::test]
