@@ -10,9 +10,7 @@ use super::{Error, Place};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{
-    Arguments, Connection as _, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Type,
-};
+use sqlx::{Connection as _, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Type};
 use std::time::Duration;
 use tokio::time::timeout;
 
