@@ -35,7 +35,8 @@ const EXIT_CODES: &str = "Exit codes:
   1   it failed while running; of matrix --against, that the two policies differ
   2   the command line is wrong
   64  configuration, policies, mappings, schemas, partners or keys are wrong; nothing was connected
-  65  the input is wrong: a message is rejected, a receipt does not verify, there is no such delivery or number
+  65  the input is wrong: a message is rejected, a receipt or the ledger does not verify, there is no such
+      delivery, receipt or number, or the person must still be known
 
 Start with:
   ketenpoort check --config ketenpoort.toml

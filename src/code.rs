@@ -93,6 +93,13 @@ codes! {
     PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
     LedgerInUse = "KP-6010", "another gateway has this ledger", "a file is for one gateway; several need a database server ([ledger] url), and there each a `node` name of its own";
     LeaseLost = "KP-6011", "what this node had in hand went to others", "no action: it goes on under a new number; if it lasts, check the connection to the database and the load of this machine";
+    LogBehind = "KP-6020", "the disclosure log is behind", "records wait to come into the tree; see the log for why, and run `ketenpoort ledger verify`";
+    LogChanged = "KP-6021", "the ledger does not say what the disclosure log says", "see the place; compare with a backup and with heads kept elsewhere, and find out who could write the ledger";
+    LogHeadWrong = "KP-6022", "the head of the disclosure log does not verify", "check that the key set belongs to the gateway; else the log was rewritten";
+    NotLogged = "KP-6023", "there is no such entry in the disclosure log", "a receipt is in it within a minute; one past its term is not any more";
+    ProofInvalid = "KP-6024", "the proof does not verify", "check that receipt, proof and keys belong together";
+    NotForgotten = "KP-6025", "the person cannot be forgotten yet", "the law asks to keep disclosures for four years; what waits must end first";
+    LogDamaged = "KP-6026", "the disclosure log cannot grow", "its tree is not the one that was signed: run `ketenpoort ledger verify`";
     // 7xxx: files and configuration
     ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
     PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod intake;
+mod log;
 mod outbox;
 mod protect;
 mod receipts;
@@ -20,6 +21,7 @@ pub use start::{Error, Loaded, run};
 use crate::code::Code;
 use crate::core::{Pipeline, Plan};
 use crate::delivery;
+use crate::disclosurelog;
 use crate::envelope::{Envelope, RawMessage, Rejection};
 use crate::facts::{Facts, Unavailable, iris};
 use crate::ledger::{Ledger, Mark};
@@ -63,6 +65,7 @@ pub(crate) struct Gateway {
     /// Receipts on their way at once.
     receipts_in_flight: Arc<Semaphore>,
     series: Series,
+    log: Arc<disclosurelog::append::Progress>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }

@@ -1,10 +1,12 @@
-//! The gateway's HTTP face: health, metrics, keys and receipts, read only. No personal data in or out, no
+//! The gateway's HTTP face: health, metrics, keys, receipts and proofs, read only. No personal data in or out, no
 //! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
 
 mod access;
+pub mod log;
 mod ready;
 mod server;
 
+use crate::disclosurelog;
 use crate::ledger;
 use crate::receipt::SignedReceipt;
 use crate::receipt::keys::KeySet;
@@ -42,15 +44,16 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
-type Found = Result<Option<SignedReceipt>, ledger::Error>;
-type Find = dyn Fn(Uuid) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync;
+type Found<T, E> = Result<Option<T>, E>;
+type Ask<Q, T, E> = dyn Fn(Q) -> Pin<Box<dyn Future<Output = Found<T, E>> + Send>> + Send + Sync;
 
 /// What the answers are made of.
 pub struct State {
     ready: Arc<Ready>,
     metrics: Metrics,
     keys: KeySet,
-    find: Box<Find>,
+    find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
+    log: Box<Ask<log::Question, log::Answer, disclosurelog::Error>>,
     access: Option<Access>,
 }
 
@@ -61,18 +64,26 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id.
-    pub fn new<F, Fut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F) -> State
+    /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id, `log` asks the
+    /// disclosure log.
+    pub fn new<F, Fut, L, Lut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F, log: L) -> State
     where
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Found> + Send + 'static,
+        Fut: Future<Output = Found<SignedReceipt, ledger::Error>> + Send + 'static,
+        L: Fn(log::Question) -> Lut + Send + Sync + 'static,
+        Lut: Future<Output = log::Said> + Send + 'static,
     {
-        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))), access: None }
+        let find = Box::new(move |id| Box::pin(find(id)) as _);
+        State { ready, metrics, keys, find, log: Box::new(move |question| Box::pin(log(question)) as _), access: None }
     }
 
     /// For partners who come with a certificate: what is one's own is for it alone.
     pub fn with_access(self, access: Access) -> State {
         State { access: Some(access), ..self }
+    }
+
+    fn may_see(&self, peer: Option<&Peer>, receipt: &SignedReceipt) -> bool {
+        self.access.as_ref().is_none_or(|access| access.is_concerned(peer, receipt))
     }
 }
 
@@ -89,6 +100,9 @@ fn router(state: State) -> Router {
         .route("/metrics", get(metrics))
         .route("/.well-known/jwks.json", get(keys))
         .route("/v1/receipts/{receipt_id}", get(receipt))
+        .route("/v1/receipts/{receipt_id}/proof", get(log::inclusion))
+        .route("/v1/log/head", get(log::head))
+        .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/openapi.json", get(openapi))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read") })
@@ -133,22 +147,22 @@ async fn receipt(
     peer: Option<Extension<Peer>>,
     Path(id): Path<String>,
 ) -> Response {
-    let id = Uuid::try_parse(&id).ok().filter(|uuid| uuid.to_string() == id);
-    let found = match id {
+    let found = match receipt_id(&id) {
         Some(id) => (state.find)(id).await,
         None => Ok(None),
     };
-    let may_see = |receipt: &SignedReceipt| {
-        state.access.as_ref().is_none_or(|access| access.is_concerned(peer.as_deref(), receipt))
-    };
     match found {
         // That there is one is told to nobody whom it does not concern.
-        Ok(Some(receipt)) if may_see(&receipt) => {
+        Ok(Some(receipt)) if state.may_see(peer.as_deref(), &receipt) => {
             ([(header::CONTENT_TYPE, "application/jose")], receipt.as_str().to_owned()).into_response()
         }
         Ok(_) => problem(StatusCode::NOT_FOUND, "there is no receipt with this id"),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read"),
     }
+}
+
+fn receipt_id(text: &str) -> Option<Uuid> {
+    Uuid::try_parse(text).ok().filter(|uuid| uuid.to_string() == text)
 }
 
 /// What any page in a browser may read.

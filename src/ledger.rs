@@ -6,6 +6,7 @@ mod command;
 mod disclosed;
 mod file;
 mod load;
+mod log;
 mod memory;
 mod model;
 mod node;
@@ -24,6 +25,8 @@ mod values;
 mod work;
 mod writer;
 
+pub use log::write::Extension;
+pub use log::{Last, LogReader, Logged, LoggedAction, LoggedPurge, LoggedReceipt, PersonKey, StoredEntry};
 pub use model::*;
 pub use node::{Hold, Node};
 pub use place::Place;
@@ -417,7 +420,13 @@ impl Ledger {
             }
             _ => Default::default(),
         };
-        let step = purge::Step { what, before: micros(before), now: micros(now), after, limit, records };
+        let persons = match what {
+            Purge::Persons => log::write::unused_persons(&mut self.reader().await?, micros(before), limit)
+                .await
+                .map_err(unavailable)?,
+            _ => Vec::new(),
+        };
+        let step = purge::Step { what, before: micros(before), now: micros(now), after, limit, records, persons };
         self.ask(|reply| Command::Purge { step, reply }).await
     }
 

@@ -20,6 +20,7 @@ pub mod delivery;
 pub mod demo;
 pub mod directory;
 pub mod disclosure;
+pub mod disclosurelog;
 pub mod envelope;
 pub mod explain;
 pub mod facts;

@@ -17,7 +17,8 @@ pub enum Command {
     #[command(
         after_help = "Never overwrites a file. With --rotate the new key goes before those that the file holds: it \
         seals from the next start on, and the others still open what they sealed. Take an older one out once the gateway \
-        has nothing waiting that is older than the rotation (`ketenpoort parked list`).\n\n\
+        was started with the new one, which seals the keys of persons anew and says so in its log, and has nothing \
+        waiting that is older than the rotation (`ketenpoort parked list`).\n\n\
         Example:\n  ketenpoort keys ledger /etc/ketenpoort/ledger.key\n  \
         ketenpoort keys ledger --rotate /etc/ketenpoort/ledger.key"
     )]

@@ -1,3 +1,6 @@
+mod forget;
+mod log;
+
 use super::{ConfigArg, check, exit, print_bytes, print_json, print_text, report};
 use crate::config::Config;
 use crate::core::Pipeline;
@@ -22,6 +25,16 @@ pub enum Command {
         ketenpoort ledger subject skn --years 2 --why 'inzageverzoek 2026-114' < skn.txt"
     )]
     Subject(Subject),
+    /// Verify that nothing that the disclosure log covers was changed or removed
+    Verify(log::Verify),
+    /// Print the newest signed head of the disclosure log
+    Head(log::Head),
+    /// Print the proof that a receipt is in the disclosure log
+    Proof(log::Proof),
+    /// Print the proof that a larger log continues a smaller one
+    Consistency(log::Consistency),
+    /// Forget whom the log is about: make the entries of a person anonymous for good
+    Forget(forget::Forget),
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,12 +70,26 @@ enum Number {
     Skn,
 }
 
-pub fn run(Command::Subject(args): Command) -> u8 {
-    if args.file.to_string_lossy().bytes().all(|b| b.is_ascii_digit()) {
-        // Others may have read it by now; at least nobody gets into the habit.
-        eprintln!("name the file that holds the number, not the number itself");
-        return exit::USAGE;
+pub fn run(command: Command) -> u8 {
+    match command {
+        Command::Subject(args) => subject(&args),
+        Command::Verify(args) => log::verify(&args),
+        Command::Head(args) => log::head(&args),
+        Command::Proof(args) => log::proof(&args),
+        Command::Consistency(args) => log::consistency(&args),
+        Command::Forget(args) => forget::run(&args),
     }
+}
+
+fn subject(args: &Subject) -> u8 {
+    let whose = Whose { number: args.number, file: &args.file, who: &args.who, why: &args.why };
+    let person = match whose.person() {
+        Ok(person) => person,
+        Err((code, error)) => {
+            eprintln!("{error}");
+            return code;
+        }
+    };
     let loaded = args.config.read().and_then(|config| Ok((check::read_configured(&config)?.1, config)));
     let (pipeline, config) = match loaded {
         Ok(loaded) => loaded,
@@ -71,18 +98,11 @@ pub fn run(Command::Subject(args): Command) -> u8 {
             return exit::CONFIG;
         }
     };
-    let person = match person(&args) {
-        Ok(person) => person,
-        Err(error) => {
-            eprintln!("{error}");
-            return exit::INPUT;
-        }
-    };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return exit::FAILED;
     };
-    match runtime.block_on(look_up(&args, &person, &pipeline, &config)) {
-        Ok(report) => print(&args, &report),
+    match runtime.block_on(look_up(args, &person, &pipeline, &config)) {
+        Ok(report) => print(args, &report),
         Err(error) => {
             eprintln!("{}: {error}", config.ledger.place);
             return exit::FAILED;
@@ -91,20 +111,35 @@ pub fn run(Command::Subject(args): Command) -> u8 {
     exit::OK
 }
 
-/// What is wrong is told without the number.
-fn person(args: &Subject) -> Result<Person, String> {
-    if holds_bsn(&args.why) || holds_bsn(&args.who) {
-        return Err("--why and --who are kept in the ledger: no personal data in them".to_owned());
-    }
-    let text = read(&args.file).map_err(|error| format!("{}: {error}", args.file.display()))?;
-    let number = text.trim();
-    let is_skn = (1..=12).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
-    let personal = Some(Personal::new(number.to_owned()));
-    match args.number {
-        Number::Bsn if is_bsn(number) => Ok(Person { bsn: personal, skn: None }),
-        Number::Skn if is_skn => Ok(Person { bsn: None, skn: personal }),
-        Number::Bsn => Err("this is no BSN: nine digits that pass the eleven-test".to_owned()),
-        Number::Skn => Err("this is no SKN: up to twelve digits".to_owned()),
+/// A person, and who asks about him.
+struct Whose<'a> {
+    number: Number,
+    file: &'a Path,
+    who: &'a str,
+    why: &'a str,
+}
+
+impl Whose<'_> {
+    /// What is wrong is told without the number, with the code to end with.
+    fn person(&self) -> Result<Person, (u8, String)> {
+        if self.file.to_string_lossy().bytes().all(|b| b.is_ascii_digit()) {
+            // Others may have read it by now; at least nobody gets into the habit.
+            return Err((exit::USAGE, "name the file that holds the number, not the number itself".to_owned()));
+        }
+        if holds_bsn(self.why) || holds_bsn(self.who) {
+            let wrong = "--why and --who are kept in the ledger: no personal data in them";
+            return Err((exit::INPUT, wrong.to_owned()));
+        }
+        let text = read(self.file).map_err(|error| (exit::INPUT, format!("{}: {error}", self.file.display())))?;
+        let number = text.trim();
+        let is_skn = (1..=12).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+        let personal = Some(Personal::new(number.to_owned()));
+        match self.number {
+            Number::Bsn if is_bsn(number) => Ok(Person { bsn: personal, skn: None }),
+            Number::Skn if is_skn => Ok(Person { bsn: None, skn: personal }),
+            Number::Bsn => Err((exit::INPUT, "this is no BSN: nine digits that pass the eleven-test".to_owned())),
+            Number::Skn => Err((exit::INPUT, "this is no SKN: up to twelve digits".to_owned())),
+        }
     }
 }
 

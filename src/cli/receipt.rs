@@ -1,5 +1,7 @@
 use super::{exit, print_json, print_text};
 use crate::code::Code;
+use crate::disclosurelog::head::Statement;
+use crate::disclosurelog::prove::check_inclusion;
 use crate::explain::{decision_lines, reason_lines};
 use crate::outcome::Reason;
 use crate::receipt::Receipt;
@@ -28,6 +30,9 @@ pub struct Verify {
     /// Instead: the signing key itself
     #[arg(long, value_name = "FILE.pem")]
     key: Option<PathBuf>,
+    /// Also verify that the receipt is in the disclosure log: `/v1/receipts/{id}/proof` of the gateway's HTTP port
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
     /// Answer as one JSON object
     #[arg(long)]
     json: bool,
@@ -41,11 +46,25 @@ pub fn run(Command::Verify(args): Command) -> u8 {
             return exit::INPUT;
         }
     };
-    match verify(&jws, &keys) {
-        Ok(receipt) if args.json => print_json(&json!({ "valid": true, "receipt": receipt })),
-        Ok(receipt) => print_text(&for_a_person(&receipt)),
-        Err(error) => {
-            let reason = Reason::new(Code::ReceiptInvalid, error.to_string());
+    match verify(&jws, &keys).map_err(|error| (Code::ReceiptInvalid, error.to_string())).and_then(|receipt| {
+        let head = args.proof.as_deref().map(|proof| in_log(proof, &jws, &keys)).transpose();
+        head.map(|head| (receipt, head)).map_err(|error| (Code::ProofInvalid, error))
+    }) {
+        Ok((receipt, head)) if args.json => {
+            let mut said = json!({ "valid": true, "receipt": receipt });
+            if let Some(head) = head {
+                said["head"] = json!(head);
+            }
+            print_json(&said);
+        }
+        Ok((receipt, head)) => {
+            print_text(&for_a_person(&receipt));
+            if let Some(head) = head {
+                print_text(&format!("It is in the disclosure log of {} entries, signed {}\n", head.size, head.time));
+            }
+        }
+        Err((code, error)) => {
+            let reason = Reason::new(code, error.clone());
             if args.json {
                 print_json(&json!({ "valid": false, "reason": reason }));
             } else {
@@ -67,6 +86,14 @@ fn read(file: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     input.by_ref().take(MAX_LENGTH as u64 + 1).read_to_end(&mut bytes).map_err(wrong)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The head of the log in which it is.
+fn in_log(file: &Path, jws: &str, keys: &KeySet) -> Result<Statement, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let proof = std::fs::read(file).map_err(|error| wrong(&error))?;
+    let proof = serde_json::from_slice(&proof).map_err(|error| wrong(&error))?;
+    check_inclusion(&proof, jws, keys).map_err(|error| wrong(&error))
 }
 
 fn keys(args: &Verify) -> Result<KeySet, String> {

@@ -88,7 +88,7 @@ fn certificates(config: &Config, file: &Path) -> Vec<Finding> {
     wrong.map(finding).collect()
 }
 
-fn keys(receipts: &config::Receipts) -> Result<(Signer, KeySet), KeyError> {
+pub(super) fn keys(receipts: &config::Receipts) -> Result<(Signer, KeySet), KeyError> {
     let signer = Signer::read(&receipts.key_file)?;
     let mut keys = vec![signer.key()];
     for retired in &receipts.retired {

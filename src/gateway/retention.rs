@@ -62,7 +62,9 @@ async fn pass(
 fn before(what: Purge, terms: &Retention, now: Timestamp) -> Option<Timestamp> {
     let term = match what {
         Purge::Traffic => i64::from(terms.traffic_months.get()).months(),
-        Purge::Log | Purge::Actions | Purge::Records => i64::from(terms.log_years.get()).years(),
+        Purge::Log | Purge::Actions | Purge::Records | Purge::Entries | Purge::Persons => {
+            i64::from(terms.log_years.get()).years()
+        }
     };
     let before = now.in_tz(TIME_ZONE).and_then(|now| now.checked_sub(term));
     before.inspect_err(|error| tracing::error!(%error, "a term of retention")).map(|before| before.timestamp()).ok()

@@ -11,6 +11,7 @@ use crate::core::Pipeline;
 use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
 use crate::delivery::gate::{self, Gates};
+use crate::disclosurelog::append::Progress;
 use crate::facts::iris;
 use crate::http::{self, Probe, Ready};
 use crate::intake::Intake;
@@ -127,6 +128,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         lists: Semaphore::new(1),
         receipts_in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
         series: Series::default(),
+        log: Arc::new(Progress::new(Timestamp::now())),
         stopping: stop.clone(),
         tasks: TaskTracker::new(),
     });
@@ -143,17 +145,23 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let progress = Arc::new(RwLock::new(intake.progress()));
     let state = {
         let (consuming, writes, ledger) = (progress.clone(), ledger.clone(), ledger.clone());
+        let (log, in_time) = (ledger.clone(), gateway.log.clone());
         let ready = Arc::new(Ready {
             intake: Probe::new(move || consuming.read().is_ok_and(|progress| progress.borrow().consumers > 0)),
             publish: publisher.connected().into(),
             ledger: Probe::new(move || writes.is_writable()),
             iris: Probe::new(move || !iris.breaker_open()),
+            log: Probe::new(move || in_time.is_in_time(Timestamp::now())),
             stopping: stop.clone(),
         });
         push_metrics(&config.telemetry, &metrics, ready.clone(), &gateway.tasks, &stop)?;
-        let state = http::State::new(ready, metrics, keys, move |id| {
+        let find = move |id| {
             let ledger = ledger.clone();
             async move { ledger.receipt(id).await }
+        };
+        let state = http::State::new(ready, metrics, keys, find, move |question| {
+            let log = log.clone();
+            async move { super::log::answer(&log, question).await }
         });
         let of = gateway.clone();
         let party_of = move |oin: &_| of.pipeline().directory.by_oin(oin).map(|party| party.id.clone());
@@ -168,6 +176,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let sweeping = tokio::spawn(gateway.clone().sweep());
     let gauges = tokio::spawn(gateway.clone().measure());
     let forgetting = tokio::spawn(gateway.clone().forget(config.clone()));
+    let logging = tokio::spawn(gateway.clone().extend_log(config.ledger.keys.clone()));
     let (looking, stopping) = (certificates.clone(), stop.clone());
     tokio::spawn(async move { looking.keep_looking(certificates::LOOK, stopping).await });
     tracing::info!(http = config.http.listen, ledger = %config.ledger.place, "the gateway runs");
@@ -196,7 +205,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     tracing::info!("stopping: nothing more is taken in, what is in flight ends");
     intake.cancel().await;
     let drained = async {
-        let _ = tokio::join!(taking_in, sweeping, gauges, forgetting);
+        let _ = tokio::join!(taking_in, sweeping, gauges, forgetting, logging);
         gateway.tasks.close();
         gateway.tasks.wait().await;
     };
@@ -261,6 +270,7 @@ impl Gateway {
                 _ = interval.tick() => {}
                 () = self.stopping.cancelled() => return,
             }
+            self.metrics.log(self.log.size(), self.log.behind(Timestamp::now()));
             self.metrics.in_flight(room.saturating_sub(self.in_flight.available_permits()));
             if let Ok(waiting) = self.ledger.waiting().await {
                 self.metrics.waiting(&waiting, Timestamp::now());

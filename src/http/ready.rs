@@ -40,6 +40,8 @@ pub struct Ready {
     pub ledger: Probe,
     /// IRIS is asked: its breaker is not open. Without it what needs facts waits, and the rest goes on.
     pub iris: Probe,
+    /// What is recorded comes into the disclosure log in time. It is recorded whether or not it does.
+    pub log: Probe,
     /// The gateway drains and takes nothing in.
     pub stopping: CancellationToken,
 }
@@ -50,6 +52,7 @@ pub(super) struct Parts {
     broker_publish: &'static str,
     ledger: &'static str,
     iris: &'static str,
+    log: &'static str,
     gateway: &'static str,
 }
 
@@ -61,6 +64,7 @@ impl Ready {
             broker_publish: up(&self.publish),
             ledger: up(&self.ledger),
             iris: if self.iris.is_there() { "up" } else { "degraded" },
+            log: if self.log.is_there() { "up" } else { "degraded" },
             gateway: if self.stopping.is_cancelled() { "stopping" } else { "up" },
         }
     }

@@ -1,6 +1,7 @@
+use super::log::Question;
 use super::server::Limits;
 use super::*;
-
+use crate::disclosurelog::prove::{Consistency, Inclusion};
 use crate::ledger::Error;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ struct Face {
     publish: watch::Sender<bool>,
     ledger: watch::Sender<bool>,
     iris: watch::Sender<bool>,
+    log: watch::Sender<bool>,
     stopping: CancellationToken,
     shutdown: CancellationToken,
     served: tokio::task::JoinHandle<()>,
@@ -45,13 +47,14 @@ async fn face_over(tls: Option<Arc<Incoming>>, limits: Limits) -> Face {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let switch = || watch::Sender::new(true);
-    let (intake, publish, ledger, iris) = (switch(), switch(), switch(), switch());
+    let (intake, publish, ledger, iris, log) = (switch(), switch(), switch(), switch(), switch());
     let (stopping, shutdown) = (CancellationToken::new(), CancellationToken::new());
     let ready = Ready {
         intake: intake.subscribe().into(),
         publish: publish.subscribe().into(),
         ledger: ledger.subscribe().into(),
         iris: iris.subscribe().into(),
+        log: log.subscribe().into(),
         stopping: stopping.clone(),
     };
     let folder = tempfile::tempdir().unwrap();
@@ -66,9 +69,35 @@ async fn face_over(tls: Option<Arc<Incoming>>, limits: Limits) -> Face {
             if readable { Ok(receipt) } else { Err(Error::Unavailable) }
         }
     };
-    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find);
+    let asked = move |question| async move { Ok(in_the_log(question)) };
+    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find, asked);
     let served = tokio::spawn(server::run(listener, tls, router(state), limits, shutdown.clone()));
-    Face { addr, intake, publish, ledger, iris, stopping, shutdown, served }
+    Face { addr, intake, publish, ledger, iris, log, stopping, shutdown, served }
+}
+
+/// A log of nine entries.
+fn in_the_log(question: Question) -> Option<log::Answer> {
+    let hash = "A".repeat(43) + "=";
+    match question {
+        Question::Head => Some(log::Answer::Head("a.b.c".to_owned())),
+        Question::Inclusion(KNOWN) => Some(log::Answer::Json(serde_json::json!(Inclusion {
+            entry: "{}".to_owned(),
+            digest_key: hash.clone(),
+            position: 2,
+            size: 9,
+            path: vec![hash],
+            head: "a.b.c".to_owned(),
+        }))),
+        Question::Consistency(from @ ..=9, None | Some(..=9)) => {
+            Some(log::Answer::Json(serde_json::json!(Consistency {
+                from,
+                to: 9,
+                path: vec![hash],
+                head: Some("a.b.c".to_owned()),
+            })))
+        }
+        _ => None,
+    }
 }
 
 struct Answer {
@@ -106,11 +135,12 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 #[tokio::test]
 async fn readiness_names_each_part_and_iris_only_degrades() {
     let face = face().await;
-    let table: [(&str, &watch::Sender<bool>, u16, &str); 4] = [
+    let table: [(&str, &watch::Sender<bool>, u16, &str); 5] = [
         ("broker_intake", &face.intake, 503, "down"),
         ("broker_publish", &face.publish, 503, "down"),
         ("ledger", &face.ledger, 503, "down"),
         ("iris", &face.iris, 200, "degraded"),
+        ("log", &face.log, 200, "degraded"),
     ];
     for (part, switch, status, word) in table {
         let answer = face.get("/health/ready").await;
@@ -146,6 +176,22 @@ async fn a_receipt_is_its_very_bytes_or_a_problem() {
     face.ledger.send_replace(false);
     let answer = face.get(&format!("/v1/receipts/{KNOWN}")).await;
     assert_eq!((answer.status, &answer.json()["title"]), (503, &"Service Unavailable".into()));
+}
+
+#[tokio::test]
+async fn whoever_may_have_a_receipt_may_have_its_proof() {
+    let face = face().await;
+    let answer = face.get(&format!("/v1/receipts/{KNOWN}/proof")).await;
+    assert_eq!((answer.status, &answer.json()["position"]), (200, &2.into()));
+    for unknown in [&Uuid::nil().to_string(), "x"] {
+        let answer = face.get(&format!("/v1/receipts/{unknown}/proof")).await;
+        assert_eq!((answer.status, answer.header("content-type")), (404, "application/problem+json"), "{unknown}");
+    }
+    let answer = face.get("/v1/log/head").await;
+    assert_eq!(
+        (answer.status, answer.header("content-type"), answer.body.as_str()),
+        (200, "application/jose", "a.b.c")
+    );
 }
 
 #[tokio::test]
@@ -220,14 +266,20 @@ async fn the_description_describes_what_is_answered() {
         assert!(fits(&response["content"][kind]["schema"], &value), "{status} {kind}: {value}");
     };
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 9);
     for (path, item) in paths {
-        let answer = face.get(&path.replace("{receipt_id}", &KNOWN.to_string())).await;
+        let query = if path == "/v1/log/consistency" { "?from=3" } else { "" };
+        let answer = face.get(&(path.replace("{receipt_id}", &KNOWN.to_string()) + query)).await;
         assert_eq!(answer.status, 200, "{path}");
         as_described(&item["get"]["responses"], &answer);
     }
     let missing = face.get(&format!("/v1/receipts/{}", Uuid::nil())).await;
     as_described(&paths["/v1/receipts/{receipt_id}"]["get"]["responses"], &missing);
+    for query in ["", "?from=0", "?from=5&to=4", "?from=x", "?from=1&more=2", "?from=10"] {
+        let answer = face.get(&format!("/v1/log/consistency{query}")).await;
+        assert_eq!(answer.status, if query == "?from=10" { 404 } else { 400 }, "{query}");
+        as_described(&paths["/v1/log/consistency"]["get"]["responses"], &answer);
+    }
     face.publish.send_replace(false);
     as_described(&paths["/health/ready"]["get"]["responses"], &face.get("/health/ready").await);
 }

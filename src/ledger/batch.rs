@@ -7,7 +7,7 @@ use super::seal::Keys;
 use super::store::Connection;
 use super::stored::Result;
 use super::work::{Answer, Row, Work};
-use super::{Accepted, Error, MessageKey, micros, purge, read};
+use super::{Accepted, Error, MessageKey, log, micros, purge, read};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -118,6 +118,15 @@ async fn claim(
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
+        Command::ExtendLog(extension, reply) => {
+            Ok(Some(Answer::known(reply, log::write::extend(connection, *extension).await?)))
+        }
+        Command::ResealPersons(resealed, reply) => {
+            Ok(Some(Answer::known(reply, Ok(log::write::reseal(connection, resealed).await?))))
+        }
+        Command::Forget(forget, reply) => {
+            Ok(Some(Answer::known(reply, log::forget::forget(connection, forget).await?)))
+        }
         _ => Ok(None),
     }
 }

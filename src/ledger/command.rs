@@ -1,6 +1,9 @@
 //! What the writer is asked to do, each with the way back. Values are put in their stored form here, by the
 //! caller, so that the one writer has less to do.
 
+use super::log::PersonKey;
+use super::log::forget::Forget;
+use super::log::write::Extension;
 use super::purge::{Purged, Step};
 use super::records::Mark;
 use super::stored::json;
@@ -24,6 +27,9 @@ pub(super) enum Command {
     ClaimWaiting { asked: ClaimWaiting, now: i64, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
     Purge { step: Step, reply: Reply<Purged> },
+    ExtendLog(Box<Extension>, Reply<()>),
+    ResealPersons(Vec<(PersonKey, Vec<u8>)>, Reply<()>),
+    Forget(Forget, Reply<i64>),
     Close(oneshot::Sender<()>),
 }
 
@@ -32,7 +38,13 @@ impl Command {
     pub fn is_claim(&self) -> bool {
         let claims =
             matches!(self, Command::ClaimDue { .. } | Command::ClaimWaiting { .. } | Command::ClaimReceipts { .. });
-        claims || matches!(self, Command::Purge { .. })
+        claims || self.is_housekeeping()
+    }
+
+    /// Done after everything else of the batch, and always writes.
+    pub fn is_housekeeping(&self) -> bool {
+        use Command::{ExtendLog, Forget, Purge, ResealPersons};
+        matches!(self, Purge { .. } | ExtendLog(..) | ResealPersons(..) | Forget(..))
     }
 }
 

@@ -21,6 +21,8 @@ const CHECKPOINT: &str = "8000";
 /// What the write-ahead log is cut back to; the rest of it is used again.
 const LOG_SIZE: &str = "67108864";
 const READERS: u32 = 4;
+/// For whoever else writes, such as an operator's command.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's word for a file that is not a database.
 const NOT_A_DATABASE: &str = "26";
 
@@ -122,7 +124,7 @@ impl File {
             .journal_mode(SqliteJournalMode::Wal)
             // A commit that was answered survives the loss of power.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(BUSY_TIMEOUT)
             // What is deleted was personal: its bytes are overwritten.
             .pragma("secure_delete", "ON")
             .pragma("wal_autocheckpoint", CHECKPOINT)

@@ -98,6 +98,9 @@ impl Work {
                 | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
                 | Command::Purge { .. }
+                | Command::ExtendLog(..)
+                | Command::ResealPersons(..)
+                | Command::Forget(..)
                 | Command::Close(_) => {}
             }
         }

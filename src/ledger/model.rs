@@ -238,6 +238,8 @@ pub enum Error {
     Unavailable,
     #[error("there is no such row, or it is not in a state for this")]
     NoSuchRow,
+    #[error("{}: {}", Code::NotForgotten.title(), Code::NotForgotten.hint())]
+    Kept,
     #[error("the ledger is not one of ours, or of a newer version")]
     Unusable,
     #[error("{code} {}: {}", Code::LedgerInUse.title(), Code::LedgerInUse.hint(), code = Code::LedgerInUse)]

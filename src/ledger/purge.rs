@@ -1,12 +1,11 @@
 //! What has been kept for long enough goes, a few messages at a time, with a note of it in the same commit. What waits,
 //! or owes a receipt, is passed over until it does not. Decides nothing about terms: it is told from when.
 
+use super::log::write::{purge_entries, purge_persons};
 use super::rows::{Statement, put_one};
 use super::store::{Connection, Found, query};
 use super::stored::{Columns, Result, bounded};
 use jiff::Timestamp;
-
-const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// What is purged, each by a term of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +18,16 @@ pub enum Purge {
     Actions,
     /// Consents and assessments that count no longer.
     Records,
+    /// Entries of the disclosure log whose record went; the hashes of their leaves stay.
+    Entries,
+    /// Keys of persons about whom nothing came into that log for as long.
+    Persons,
 }
 
 impl Purge {
-    pub const ALL: [Purge; 4] = [Purge::Traffic, Purge::Log, Purge::Actions, Purge::Records];
+    /// What others point at goes after them.
+    pub const ALL: [Purge; 6] =
+        [Purge::Traffic, Purge::Log, Purge::Actions, Purge::Records, Purge::Entries, Purge::Persons];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +35,8 @@ impl Purge {
             Purge::Log => "log",
             Purge::Actions => "actions",
             Purge::Records => "records",
+            Purge::Entries => "entries",
+            Purge::Persons => "persons",
         }
     }
 }
@@ -51,6 +58,8 @@ pub(super) struct Step {
     pub limit: usize,
     /// Of records, those that were found, and the newest that there was then.
     pub records: (Vec<i64>, i64),
+    /// Of keys of persons, those that were found.
+    pub persons: Vec<[u8; 16]>,
 }
 
 /// When all of it was over, and every receipt out; past every moment where it is not.
@@ -107,10 +116,7 @@ const ENDED_RECORDS: &str = "SELECT key, (SELECT max(key) FROM record) FROM reco
                              FROM record WHERE kind <> 'intrekking' GROUP BY kind, id HAVING count(*) = \
                              count(json_extract(content, '$.geldig_tot')) AND \
                              max(substr(json_extract(content, '$.geldig_tot'), 1, 10)) < $1 LIMIT $2)";
-const NOTE: &str = "INSERT INTO purge (what, day, before, at, count, last) VALUES ($1, $2, $3, $4, $5, $6) \
-                    ON CONFLICT (what, day) DO UPDATE SET before = excluded.before, at = excluded.at, \
-                    count = purge.count + excluded.count, \
-                    last = CASE WHEN excluded.last > purge.last THEN excluded.last ELSE purge.last END";
+const NOTE: &str = "INSERT INTO purge (what, before, at, count, last, entries) VALUES ($1, $2, $3, $4, $5, $6)";
 const LAST: &str = "SELECT coalesce(max(last), 0) FROM purge WHERE what = $1";
 
 /// Messages of one step.
@@ -123,6 +129,7 @@ struct Sorted {
 }
 
 pub(super) async fn step(connection: &mut Connection, step: Step) -> Result<Purged> {
+    let mut entries = None;
     let (count, last, next) = match step.what {
         Purge::Traffic => traffic(connection, &step).await?,
         Purge::Log => log(connection, &step).await?,
@@ -132,10 +139,19 @@ pub(super) async fn step(connection: &mut Connection, step: Step) -> Result<Purg
             (count, 0, (count == step.limit).then_some(0))
         }
         Purge::Records => records(connection, &step).await?,
+        Purge::Entries => {
+            let (count, gone, next) = purge_entries(connection, &step).await?;
+            entries = gone;
+            (count, 0, next)
+        }
+        Purge::Persons => {
+            let count = purge_persons(connection, step.persons.clone()).await?;
+            (count, 0, (count > 0).then_some(0))
+        }
     };
     if count > 0 || last > step.after {
-        let note = query(NOTE).bind(step.what.as_str()).bind(step.before - step.before.rem_euclid(DAY));
-        let note = note.bind(step.before).bind(step.now).bind(bounded(count)).bind(last);
+        let note = query(NOTE).bind(step.what.as_str()).bind(step.before).bind(step.now);
+        let note = note.bind(bounded(count)).bind(last).bind(entries);
         note.execute(connection).await?;
     }
     Ok(Purged { count, next })

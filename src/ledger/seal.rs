@@ -1,6 +1,7 @@
 //! Payload at rest: sealed with AES-256-GCM under keys that are not in the database. Each value is bound to its
 //! place, so that one that was moved to another row or column does not open. No SQL in here.
 
+use crate::record::Pseudonym;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -14,7 +15,7 @@ const ID: usize = 8;
 const TRAILER: usize = NONCE_LEN + ID + 1;
 const TAG: usize = 16;
 const VERSION: u8 = 1;
-const PLACE: usize = 9;
+const PLACE: usize = 17;
 
 /// The keys of a ledger: the first seals and opens, the others open what was sealed under them.
 #[derive(Clone, Default)]
@@ -32,6 +33,8 @@ pub(super) enum Place {
     Raw(i64),
     /// Of this delivery.
     Body(i64),
+    /// Under which the disclosure log knows this person.
+    PersonKey(Pseudonym),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +87,16 @@ impl Keys {
         self.0.first().map(|key| hex(&key.id))
     }
 
+    pub fn has_older(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// Whether it is among the older ones that a value is sealed under.
+    pub(super) fn is_older(&self, sealed: &[u8]) -> bool {
+        let id = sealed.len().checked_sub(ID + 1).and_then(|start| sealed.get(start..start + ID));
+        id.is_some_and(|id| self.0.iter().skip(1).any(|key| key.id == id))
+    }
+
     pub(super) fn seal(&self, mut value: Vec<u8>, place: Place) -> Result<Vec<u8>, SealError> {
         let Key { id, key } = self.0.first().ok_or(SealError::NoKey)?;
         // In place and with room for the rest, so that no second copy of it lies about.
@@ -120,12 +133,18 @@ impl fmt::Debug for Keys {
 
 impl Place {
     fn bytes(self) -> [u8; PLACE] {
+        let mut bytes = [0; PLACE];
         let (column, key) = match self {
             Place::Raw(message) => (b'r', message),
             Place::Body(delivery) => (b'b', delivery),
+            Place::PersonKey(Pseudonym(pseudonym)) => {
+                bytes[0] = b'p';
+                bytes[1..].copy_from_slice(&pseudonym);
+                return bytes;
+            }
         };
-        let mut bytes = [column; PLACE];
-        bytes[1..].copy_from_slice(&key.to_be_bytes());
+        bytes[0] = column;
+        bytes[1..9].copy_from_slice(&key.to_be_bytes());
         bytes
     }
 }

@@ -10,7 +10,9 @@ use super::{Error, Place};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Connection as _, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Type};
+use sqlx::{
+    Connection as _, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Transaction, Type,
+};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -43,6 +45,8 @@ enum Link {
     FileReader(PoolConnection<Sqlite>),
     Server(PgConnection),
     ServerReader(PoolConnection<Postgres>),
+    FileSnapshot(Transaction<'static, Sqlite>),
+    ServerSnapshot(Transaction<'static, Postgres>),
 }
 
 enum Target<'c> {
@@ -143,6 +147,17 @@ impl Readers {
         Ok(Connection { link, changed: false })
     }
 
+    /// All that is read with it is of one moment; it ends when it is dropped.
+    pub async fn snapshot(&self) -> Result<Connection> {
+        let link = match self {
+            Readers::File(pool) => Link::FileSnapshot(pool.begin().await?),
+            Readers::Server(pool) => {
+                Link::ServerSnapshot(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        };
+        Ok(Connection { link, changed: false })
+    }
+
     pub async fn close(&self) {
         match self {
             Readers::File(pool) => pool.close().await,
@@ -165,7 +180,7 @@ impl From<PgConnection> for Connection {
 
 impl Connection {
     pub fn is_server(&self) -> bool {
-        matches!(self.link, Link::Server(_) | Link::ServerReader(_))
+        matches!(self.link, Link::Server(_) | Link::ServerReader(_) | Link::ServerSnapshot(_))
     }
 
     fn target(&mut self) -> Target<'_> {
@@ -174,6 +189,8 @@ impl Connection {
             Link::FileReader(connection) => Target::File(connection),
             Link::Server(connection) => Target::Server(connection),
             Link::ServerReader(connection) => Target::Server(connection),
+            Link::FileSnapshot(transaction) => Target::File(transaction),
+            Link::ServerSnapshot(transaction) => Target::Server(transaction),
         }
     }
 
@@ -221,6 +238,8 @@ impl Connection {
             Link::FileReader(connection) => connection.close().await,
             Link::Server(connection) => connection.close().await,
             Link::ServerReader(connection) => connection.close().await,
+            Link::FileSnapshot(transaction) => transaction.rollback().await,
+            Link::ServerSnapshot(transaction) => transaction.rollback().await,
         }
     }
 
@@ -228,7 +247,7 @@ impl Connection {
         match self.link {
             Link::File(connection) => connection.close_hard().await,
             Link::Server(connection) => connection.close_hard().await,
-            Link::FileReader(_) | Link::ServerReader(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -307,6 +326,16 @@ pub(super) trait Storable<'r>:
 impl<'r, T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>> Storable<'r> for T {}
 
 impl Found {
+    pub fn text(&self, place: usize) -> Result<Option<String>> {
+        match self {
+            Found::File(row) => {
+                let bytes: Option<&[u8]> = row.try_get(place)?;
+                Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+            }
+            Found::Server(row) => row.try_get(place),
+        }
+    }
+
     pub fn get<'r, T: Storable<'r>>(&'r self, place: usize) -> Result<T> {
         match self {
             Found::File(row) => row.try_get(place),

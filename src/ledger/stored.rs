@@ -29,6 +29,12 @@ impl<'r> Columns<'r> {
         self.row.get(self.next - 1)
     }
 
+    /// Also where bytes in a file were changed to what is no text; a server lets no such bytes be.
+    pub fn text(&mut self) -> Result<Option<String>> {
+        self.next += 1;
+        self.row.text(self.next - 1)
+    }
+
     pub fn count(&mut self) -> Result<u32> {
         u32::try_from(self.take::<i64>()?).map_err(undecodable)
     }

@@ -22,6 +22,7 @@ mod at_a_file {
     mod at_rest;
     mod crashes;
     mod disclosed;
+    mod log;
     mod operator;
     mod purge;
     mod records;
@@ -39,6 +40,7 @@ mod on_a_server {
     mod at_rest;
     mod crashes;
     mod disclosed;
+    mod log;
     mod operator;
     mod purge;
     mod records;

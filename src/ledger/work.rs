@@ -181,6 +181,9 @@ impl Work {
             | Command::ClaimWaiting { .. }
             | Command::ClaimReceipts { .. }
             | Command::Purge { .. }
+            | Command::ExtendLog(..)
+            | Command::ResealPersons(..)
+            | Command::Forget(..)
             | Command::Close(_) => return None,
         })
     }

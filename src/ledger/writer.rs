@@ -3,13 +3,14 @@
 
 use super::batch;
 use super::command::Command;
-use super::file::Alone;
+use super::file::{Alone, BUSY_TIMEOUT};
 use super::memory::Memory;
 use super::node::Standing;
 use super::seal::Keys;
 use super::store::{Connection, Store, Uncertain, query};
 use super::stored::Result;
 use super::work::Answer;
+use sqlx::AssertSqlSafe;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,7 +100,7 @@ impl Writer {
 
     /// Where this fails, nobody is answered, which says that nothing was done.
     async fn write(&mut self, batch: Vec<Command>) {
-        let changes = batch.iter().any(|command| !command.is_claim() || matches!(command, Command::Purge { .. }));
+        let changes = batch.iter().any(|command| !command.is_claim() || command.is_housekeeping());
         match self.try_write(batch).await {
             Ok(answers) => {
                 // A claim that finds nothing also succeeds on a full disk.
@@ -160,8 +161,7 @@ impl Writer {
             return;
         }
         let Some(connection) = self.connection.as_mut().filter(|connection| !connection.is_server()) else { return };
-        let emptied = query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one::<i64>(connection).await;
-        match emptied {
+        match empty_log(connection).await {
             Ok(0) => self.changed = None,
             // Somebody reads from it; another time.
             Ok(_) => self.changed = Some(Instant::now()),
@@ -180,6 +180,15 @@ impl Writer {
             log_failure(connection.close_hard().await);
         }
     }
+}
+
+/// 0 where it is empty. Waits for nobody: somebody may read for minutes.
+async fn empty_log(connection: &mut Connection) -> Result<i64> {
+    query("PRAGMA busy_timeout = 0").execute(connection).await?;
+    let emptied = query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+    let timeout = format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis());
+    query(AssertSqlSafe(timeout)).execute(connection).await?;
+    Ok(emptied)
 }
 
 fn log_failure<T>(result: Result<T>) {

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, PublicKeyUse, ThumbprintHash};
 pub use jsonwebtoken::jwk::{Jwk as Key, JwkSet as KeySet};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +84,13 @@ impl Signer {
         self.header.kid.as_deref().unwrap_or_default()
     }
 
+    /// Something else that the gateway vouches for, which says of itself what it is.
+    pub fn sign_as(&self, typ: &str, claims: &impl Serialize) -> String {
+        let header = Header { typ: Some(typ.to_owned()), ..self.header.clone() };
+        jsonwebtoken::encode(&header, claims, &self.key)
+            .expect("what is signed holds nothing that JSON cannot say, and the key was tried when it was read")
+    }
+
     pub fn key(&self) -> Key {
         self.public.clone()
     }
@@ -105,17 +114,22 @@ pub fn read_key_set(path: &Path) -> Result<KeySet, KeyError> {
 pub enum VerifyError {
     #[error("not a compact JWS of three base64url parts")]
     NotAJws,
-    #[error("the header is not that of a receipt: alg EdDSA and typ {TYP}")]
+    #[error("the header is not that of a receipt (or a tree head): alg EdDSA and its typ")]
     WrongHeader,
     #[error("the key set has no key with this kid")]
     UnknownKey,
     #[error("the signature does not fit: the receipt or the key was changed")]
     WrongSignature,
-    #[error("signed, but not a receipt")]
+    #[error("signed, but not what it calls itself")]
     NotAReceipt,
 }
 
 pub fn verify(jws: &str, keys: &KeySet) -> Result<Receipt, VerifyError> {
+    verify_as(TYP, jws, keys)
+}
+
+/// Of what calls itself `typ`, and of nothing else.
+pub fn verify_as<T: DeserializeOwned>(typ: &str, jws: &str, keys: &KeySet) -> Result<T, VerifyError> {
     use jsonwebtoken::errors::ErrorKind;
     let jws = jws.trim();
     if jws.len() > MAX_LENGTH || jws.split('.').count() != 3 {
@@ -125,7 +139,7 @@ pub fn verify(jws: &str, keys: &KeySet) -> Result<Receipt, VerifyError> {
         ErrorKind::Json(_) => VerifyError::WrongHeader,
         _ => VerifyError::NotAJws,
     })?;
-    if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYP) {
+    if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(typ) {
         return Err(VerifyError::WrongHeader);
     }
     let key = header.kid.as_deref().and_then(|kid| keys.find(kid)).ok_or(VerifyError::UnknownKey)?;
@@ -135,7 +149,7 @@ pub fn verify(jws: &str, keys: &KeySet) -> Result<Receipt, VerifyError> {
     rules.required_spec_claims.clear();
     rules.validate_exp = false;
     rules.validate_aud = false;
-    let decoded = jsonwebtoken::decode::<Receipt>(jws, &key, &rules).map_err(|error| match error.kind() {
+    let decoded = jsonwebtoken::decode::<T>(jws, &key, &rules).map_err(|error| match error.kind() {
         ErrorKind::Json(_) => VerifyError::NotAReceipt,
         ErrorKind::Base64(_) | ErrorKind::InvalidToken => VerifyError::NotAJws,
         _ => VerifyError::WrongSignature,

@@ -38,6 +38,8 @@ struct Inner {
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     in_flight: IntGauge,
+    log_entries: IntGauge,
+    log_behind: IntGauge,
     certificates: IntGaugeVec,
     certificate_reloads: IntCounterVec,
 }
@@ -135,6 +137,12 @@ impl Metrics {
             connected: to.gauges("amqp_connected", "1", &["direction"], "1 while there is a connection to a broker")?,
             rules: to.gauges("rules_info", "1", &["policy_version", "mapping_version"], "The set of rules of now")?,
             reloads: to.counter("reloads_total", "1", &["result"], "Sets of rules that were read anew")?,
+            log_entries: to.gauge("log_entries", "1", "Leaves of the disclosure log's tree")?,
+            log_behind: to.gauge(
+                "log_behind_seconds",
+                "s",
+                "Since everything that was recorded was in that tree; more than 60 is too long",
+            )?,
             certificates: to.gauges(
                 "certificate_expires_seconds",
                 "s",
@@ -208,6 +216,11 @@ impl Metrics {
     }
     pub fn in_flight(&self, count: usize) {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn log(&self, entries: u64, behind: SignedDuration) {
+        self.0.log_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.0.log_behind.set(behind.as_secs());
     }
 
     /// Outcomes that nobody waits in are there as well, as zero: an alarm must see that there is nothing.

@@ -10,6 +10,7 @@ mod held;
 mod keys;
 mod leak;
 mod lists;
+mod log;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;

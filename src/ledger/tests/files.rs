@@ -166,3 +166,16 @@ async fn a_million_messages() {
         println!("a record: {:?}", begun.elapsed());
     }
 }
+
+#[tokio::test]
+async fn who_reads_for_long_holds_up_nobody() {
+    let ground = Ground::new().await;
+    let store = Store::at(ground.place.clone());
+    let ledger = Ledger::open_store(store, NonZeroUsize::MIN, keys_of(&[KEY]), Duration::ZERO).await.unwrap();
+    let mut reader = ledger.log().await.unwrap();
+    reader.last().await.unwrap();
+    accept_one(&ledger, message("a", vec![ready()])).await;
+    // Its log cannot be emptied now.
+    let meanwhile = accept_one(&ledger, message("b", vec![ready()]));
+    assert!(tokio::time::timeout(Duration::from_secs(4), meanwhile).await.is_ok());
+}

@@ -125,7 +125,7 @@ impl Where for OnServer {
         for table in tables(from).await.into_iter().filter(|table| table != "ledger") {
             text += &format!("INSERT INTO {new}.{table} OVERRIDING SYSTEM VALUE SELECT * FROM {old}.{table};");
         }
-        for table in ["record", "action", "node"] {
+        for table in ["record", "action", "receipt", "purge", "node"] {
             text += &format!(
                 "SELECT setval(pg_get_serial_sequence('{new}.{table}', 'key'), max(key)) FROM {new}.{table} HAVING count(*) > 0;"
             );

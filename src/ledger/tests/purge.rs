@@ -154,21 +154,20 @@ async fn a_record_goes_when_no_version_of_it_can_count_and_a_withdrawal_never() 
 }
 
 #[tokio::test]
-async fn what_went_is_on_record_by_day() {
+async fn what_went_is_on_record_for_each_step() {
     let house = House::new().await;
     let ledger = &house.ledger;
     for number in 0..6 {
         over(ledger, &number.to_string(), number).await;
     }
     pass(ledger, Purge::Log, 3).await;
-    pass(ledger, Purge::Log, 4).await;
     pass(ledger, Purge::Log, DAY).await;
-    let rows = found(ledger, "SELECT what, before, at, count FROM purge ORDER BY day").await;
+    let rows = found(ledger, "SELECT what, before, at, count FROM purge ORDER BY key").await;
     let read = |row: &Found| {
         let number = |place| row.get::<i64>(place).unwrap();
         (row.get::<String>(0).unwrap(), number(1), number(2), number(3))
     };
     let rows: Vec<_> = rows.iter().map(read).collect();
     let row = |before, count| ("log".to_owned(), micros(at(before)), micros(at(before + 180 * DAY)), count);
-    assert_eq!(rows, [row(4, 3), row(DAY, 2)]);
+    assert_eq!(rows, [row(3, 2), row(DAY, 2), row(DAY, 1)]);
 }

@@ -85,7 +85,10 @@ CREATE TABLE pending (
 );
 
 CREATE TABLE receipt (
-    delivery BIGINT PRIMARY KEY,
+    -- In the order in which they were made and never given twice, as are those of `action` and `purge`: the disclosure
+    -- log takes them up in this order. INVARIANT: one writes at a time, see `ledger`.
+    key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    delivery BIGINT NOT NULL UNIQUE,
     id BYTEA NOT NULL,
     jws TEXT NOT NULL
 );
@@ -128,16 +131,56 @@ CREATE TABLE action (
     why TEXT NOT NULL
 );
 
--- What went after its term, by day of the term: what, how many, what ended before when, and when that was done last.
+-- What went after its term, a row for each step: what, how many, what ended before when, and when that was done.
 CREATE TABLE purge (
+    key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     what TEXT NOT NULL,
-    day BIGINT NOT NULL,
     before BIGINT NOT NULL,
     at BIGINT NOT NULL,
     count BIGINT NOT NULL,
     -- The last message that was looked at, where the next pass goes on from there.
     last BIGINT NOT NULL,
-    PRIMARY KEY (what, day)
+    -- Of the disclosure log: which positions, as in `0-127,130-130`.
+    entries TEXT
+);
+
+CREATE INDEX purge_last ON purge (what, last);
+
+-- The disclosure log. A leaf of the tree is `content`; when an entry goes after its term, the hash of its leaf stays.
+CREATE TABLE log_entry (
+    position BIGINT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    -- The key of the receipt, the action or the purge.
+    record BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    digest_key BYTEA NOT NULL,
+    content TEXT NOT NULL,
+    UNIQUE (kind, record)
+);
+
+-- 256 hashes of 32 bytes, fewer at the right edge of the tree; those of level 0 are of leaves.
+CREATE TABLE log_tile (
+    level BIGINT NOT NULL,
+    number BIGINT NOT NULL,
+    hashes BYTEA NOT NULL,
+    PRIMARY KEY (level, number)
+);
+
+-- The last signed head of each hour.
+CREATE TABLE log_head (
+    size BIGINT PRIMARY KEY,
+    hour BIGINT NOT NULL UNIQUE,
+    at BIGINT NOT NULL,
+    root BYTEA NOT NULL,
+    jws TEXT NOT NULL
+);
+
+-- The key under which entries know a person, encrypted as is `raw.content`. Without it nobody knows whose they are.
+CREATE TABLE person_key (
+    pseudonym BYTEA PRIMARY KEY,
+    key BYTEA NOT NULL,
+    -- The month of the last entry under it.
+    used BIGINT NOT NULL
 );
 
 -- Messages that were not over when their traffic data were purged.

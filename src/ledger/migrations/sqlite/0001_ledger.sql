@@ -84,11 +84,15 @@ CREATE TABLE pending (
 ) STRICT;
 
 CREATE TABLE receipt (
-    delivery INTEGER PRIMARY KEY,
+    -- In the order in which they were made and never given twice, as are those of `action` and `purge`: the disclosure
+    -- log takes them up in this order.
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    delivery INTEGER NOT NULL,
     id BLOB NOT NULL,
     jws TEXT NOT NULL
 ) STRICT;
 
+CREATE UNIQUE INDEX receipt_delivery ON receipt (delivery);
 CREATE INDEX receipt_id ON receipt (id);
 
 -- The highest sequence that was recorded of each series.
@@ -116,7 +120,7 @@ CREATE INDEX record_withdrawal ON record (id) WHERE kind = 'intrekking';
 
 -- What persons did, and why.
 CREATE TABLE action (
-    key INTEGER PRIMARY KEY,
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
     -- What it was about: a delivery, or the data of one person.
     delivery INTEGER,
     subject_bsn BLOB,
@@ -127,19 +131,62 @@ CREATE TABLE action (
     why TEXT NOT NULL
 ) STRICT;
 
--- What went after its term, by day of the term: what, how many, what ended before when, and when that was done last.
+-- What went after its term, a row for each step: what, how many, what ended before when, and when that was done.
 CREATE TABLE purge (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
     what TEXT NOT NULL,
-    day INTEGER NOT NULL,
     before INTEGER NOT NULL,
     at INTEGER NOT NULL,
     count INTEGER NOT NULL,
     -- The last message that was looked at, where the next pass goes on from there.
     last INTEGER NOT NULL,
-    PRIMARY KEY (what, day)
-) STRICT, WITHOUT ROWID;
+    -- Of the disclosure log: which positions, as in `0-127,130-130`.
+    entries TEXT
+) STRICT;
+
+CREATE INDEX purge_last ON purge (what, last);
 
 -- Messages that were not over when their traffic data were purged.
 CREATE TABLE left_behind (
     message INTEGER PRIMARY KEY
+) STRICT;
+
+-- The disclosure log. A leaf of the tree is `content`; when an entry goes after its term, the hash of its leaf stays.
+CREATE TABLE log_entry (
+    position INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    -- The key of the receipt, the action or the purge.
+    record INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    digest_key BLOB NOT NULL,
+    content TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX log_entry_record ON log_entry (kind, record);
+
+-- 256 hashes of 32 bytes, fewer at the right edge of the tree; those of level 0 are of leaves.
+CREATE TABLE log_tile (
+    level INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, number)
+) STRICT;
+
+-- The last signed head of each hour.
+CREATE TABLE log_head (
+    size INTEGER PRIMARY KEY,
+    hour INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    jws TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX log_head_hour ON log_head (hour);
+
+-- The key under which entries know a person, encrypted as is `raw.content`. Without it nobody knows whose they are.
+CREATE TABLE person_key (
+    pseudonym BLOB PRIMARY KEY,
+    key BLOB NOT NULL,
+    -- The month of the last entry under it.
+    used INTEGER NOT NULL
 ) STRICT;
