@@ -34,6 +34,7 @@ fn message(number: u64, signer: &Signer) -> NewMessage {
         source: Some(source.clone()),
         id: Some(Uuid::new_v4().to_string()),
         digest,
+        signature: None,
     };
     let withheld = |category| Withheld { category, reason: "geen grondslag voor deze ontvanger".to_owned() };
     let recipient = (PartyId::new("gemeente:0363"), Role::new("gemeente-college"));

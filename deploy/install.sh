@@ -21,3 +21,15 @@ need_openssl() {
 need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
 }
+
+# What checks alert rules, compose file, manifests and unit.
+need_deploy_tools() {
+    missing=""
+    command -v promtool >/dev/null || missing="$missing prometheus"
+    command -v docker-compose >/dev/null || missing="$missing docker-compose"
+    command -v yamllint >/dev/null || missing="$missing yamllint"
+    command -v systemd-analyze >/dev/null || missing="$missing systemd"
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3 python3-venv"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || install_packages $missing
+}

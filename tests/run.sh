@@ -12,3 +12,4 @@ echo "== supply chain"; tests/supply-chain.sh
 echo "== broker"; deploy/broker.sh start >/dev/null
 echo "== database"; deploy/postgres.sh start >/dev/null
 echo "== tests"; cargo test --locked --features prove "$@"
+echo "== deploy"; tests/deploy.sh

@@ -84,5 +84,6 @@ impl Ready {
         metrics.connected("intake", self.intake.is_there());
         metrics.connected("publish", self.publish.is_there());
         metrics.breaker_open(!self.iris.is_there());
+        metrics.ledger_writable(self.ledger.is_there());
     }
 }

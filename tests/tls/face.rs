@@ -45,13 +45,14 @@ async fn face(partners_come: bool) -> Face {
     let signer = Signer::read(&signing).unwrap();
     let receipt = signer.sign(&receipt());
     let up = || Probe::new(|| true);
-    let (intake, publish, ledger, iris) = (up(), up(), up(), up());
-    let ready = Arc::new(Ready { intake, publish, ledger, iris, stopping: CancellationToken::new() });
+    let (intake, publish, ledger, iris, log) = (up(), up(), up(), up(), up());
+    let ready = Arc::new(Ready { intake, publish, ledger, iris, log, stopping: CancellationToken::new() });
     let keys = KeySet { keys: vec![signer.key()] };
-    let state = State::new(ready, Metrics::new().unwrap(), keys, move |id| {
+    let find = move |id| {
         let found = (id == ID).then(|| receipt.clone());
         async move { Ok(found) }
-    });
+    };
+    let state = State::new(ready, Metrics::new().unwrap(), keys, find, |_| async { Ok(None) });
     let issuer = format!("urn:nld:oin:{GATEWAY}:systeem:ketenpoort");
     let party_of = |oin: &Oin| (oin.as_str() == OTHERS).then(|| PartyId::new("gemeente:0363"));
     let state = if partners_come { state.with_access(Access::new(&issuer, party_of)) } else { state };
