@@ -2,7 +2,7 @@
 //! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
 
 mod access;
-pub mod log;
+mod log;
 mod ready;
 mod server;
 
@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use access::Access;
+pub use log::{Answer, Question};
 pub use ready::{Probe, Ready};
 
 /// Of the paths under `/v1`; `info.version` of the description below.
@@ -53,7 +54,7 @@ pub struct State {
     metrics: Metrics,
     keys: KeySet,
     find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
-    log: Box<Ask<log::Question, log::Answer, disclosurelog::Error>>,
+    log: Box<Ask<Question, Answer, disclosurelog::Error>>,
     access: Option<Access>,
 }
 
@@ -70,7 +71,7 @@ impl State {
     where
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Found<SignedReceipt, ledger::Error>> + Send + 'static,
-        L: Fn(log::Question) -> Lut + Send + Sync + 'static,
+        L: Fn(Question) -> Lut + Send + Sync + 'static,
         Lut: Future<Output = log::Said> + Send + 'static,
     {
         let find = Box::new(move |id| Box::pin(find(id)) as _);

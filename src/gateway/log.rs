@@ -4,7 +4,7 @@
 use super::Gateway;
 use crate::disclosurelog::append::{AT_ONCE, Appender};
 use crate::disclosurelog::{Error, prove};
-use crate::http::log::{Answer, Question};
+use crate::http::{Answer, Question};
 use crate::ledger::{Keys, Ledger};
 use jiff::Timestamp;
 use serde_json::Value;

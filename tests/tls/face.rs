@@ -2,7 +2,7 @@
 
 use crate::authority::{Authority, Folder, Wanted, localhost};
 use crate::outgoing::{OTHERS, OWN};
-use ketenpoort::http::{self, Access, Probe, Ready, State};
+use ketenpoort::http::{self, Access, Answer, Probe, Question, Ready, State};
 use ketenpoort::httpclient;
 use ketenpoort::outcome::Outcome;
 use ketenpoort::party::{Oin, PartyId, Role};
@@ -11,6 +11,7 @@ use ketenpoort::receipt::{Decision, MessageRef, Receipt, Recipient};
 use ketenpoort::telemetry::metrics::Metrics;
 use ketenpoort::tls::{Files, Incoming, Renewed};
 use rustls::pki_types::CertificateDer;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -45,14 +46,15 @@ async fn face(partners_come: bool) -> Face {
     let signer = Signer::read(&signing).unwrap();
     let receipt = signer.sign(&receipt());
     let up = || Probe::new(|| true);
-    let (intake, publish, ledger, iris, log) = (up(), up(), up(), up(), up());
-    let ready = Arc::new(Ready { intake, publish, ledger, iris, log, stopping: CancellationToken::new() });
+    let (intake, publish, ledger, log, iris) = (up(), up(), up(), up(), up());
+    let ready = Arc::new(Ready { intake, publish, ledger, log, iris, stopping: CancellationToken::new() });
     let keys = KeySet { keys: vec![signer.key()] };
     let find = move |id| {
         let found = (id == ID).then(|| receipt.clone());
         async move { Ok(found) }
     };
-    let state = State::new(ready, Metrics::new().unwrap(), keys, find, |_| async { Ok(None) });
+    let proof = |question| async move { Ok((question == Question::Inclusion(ID)).then(|| Answer::Json(json!({})))) };
+    let state = State::new(ready, Metrics::new().unwrap(), keys, find, proof);
     let issuer = format!("urn:nld:oin:{GATEWAY}:systeem:ketenpoort");
     let party_of = |oin: &Oin| (oin.as_str() == OTHERS).then(|| PartyId::new("gemeente:0363"));
     let state = if partners_come { state.with_access(Access::new(&issuer, party_of)) } else { state };
@@ -126,10 +128,9 @@ fn holder(oin: &str) -> Option<Wanted<'_>> {
 #[tokio::test]
 async fn a_receipt_is_for_its_sender_and_its_recipient() {
     let face = face(true).await;
-    let receipt = format!("/v1/receipts/{ID}");
-    let paths =
-        [receipt.as_str(), "/metrics", "/health/live", "/health/ready", "/.well-known/jwks.json", "/v1/openapi.json"];
-    let open = [200, 200, 200, 200];
+    let (receipt, proof) = (format!("/v1/receipts/{ID}"), format!("/v1/receipts/{ID}/proof"));
+    let open = ["/health/live", "/health/ready", "/.well-known/jwks.json", "/v1/openapi.json"];
+    let paths: Vec<&str> = [&*receipt, &*proof, "/metrics"].into_iter().chain(open).collect();
     for (name, own, receipt, metrics) in [
         ("the sender", holder(OWN), 200, 403),
         ("the recipient", holder(OTHERS), 200, 403),
@@ -139,7 +140,7 @@ async fn a_receipt_is_for_its_sender_and_its_recipient() {
         ("no certificate", None, 404, 403),
     ] {
         let statuses = face.statuses(&face.authority, own.as_ref(), &paths).await;
-        let expected: Vec<_> = [receipt, metrics].into_iter().chain(open).map(Some).collect();
+        let expected: Vec<_> = [receipt, receipt, metrics].into_iter().chain(open.map(|_| 200)).map(Some).collect();
         assert_eq!(statuses, expected, "{name}");
     }
 
