@@ -6,6 +6,7 @@ use super::certificates::{self, Certificates, Watched};
 use super::recipients::Room;
 use super::reload::{self, Read, Reloaded};
 use super::series::Series;
+use crate::code::Code;
 use crate::config::{self, Config};
 use crate::core::Pipeline;
 use crate::delivery::Retries;
@@ -83,7 +84,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     }
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
-    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch, config.ledger.keys.clone()).await?;
+    let ledger = Ledger::open(config.ledger.place.clone(), config.ledger.max_batch, config.ledger.keys.clone()).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
     let mut watched: Vec<Arc<dyn Watched>> = vec![iris.certificates(), webhooks.certificates()];
@@ -179,7 +180,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let logging = tokio::spawn(gateway.clone().extend_log(config.ledger.keys.clone()));
     let (looking, stopping) = (certificates.clone(), stop.clone());
     tokio::spawn(async move { looking.keep_looking(certificates::LOOK, stopping).await });
-    tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
+    tracing::info!(http = config.http.listen, ledger = %config.ledger.place, "the gateway runs");
 
     while let Some(asked) = stop.run_until_cancelled(hangup.recv()).await {
         if asked.is_some() {
@@ -265,12 +266,19 @@ impl Gateway {
     async fn measure(self: Arc<Self>) {
         let mut interval = tokio::time::interval(GAUGES);
         let room = self.in_flight.available_permits();
+        let mut was_in_time = true;
         loop {
             tokio::select! {
                 _ = interval.tick() => {}
                 () = self.stopping.cancelled() => return,
             }
-            self.metrics.log(self.log.size(), self.log.behind(Timestamp::now()));
+            let now = Timestamp::now();
+            let is_in_time = self.log.is_in_time(now);
+            if was_in_time && !is_in_time {
+                tracing::warn!(code = %Code::LogBehind, "the disclosure log is behind");
+            }
+            was_in_time = is_in_time;
+            self.metrics.log(self.log.size(), self.log.behind(now));
             self.metrics.in_flight(room.saturating_sub(self.in_flight.available_permits()));
             if let Ok(waiting) = self.ledger.waiting().await {
                 self.metrics.waiting(&waiting, Timestamp::now());

@@ -14,8 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How long a claimed row stays ours; after a crash the start releases it at once.
+/// How long a claimed row stays ours; after a crash the start, or another gateway, releases it.
 pub(super) const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// The same of a receipt, which takes no longer than the broker may take to confirm it.
+const RECEIPT_LEASE: SignedDuration = SignedDuration::from_mins(1);
 const TICK: Duration = Duration::from_millis(500);
 /// Where there is more to do, it is fetched once there is room for so much of it.
 const REFILL: u32 = 32;
@@ -50,7 +52,7 @@ impl Gateway {
     }
 
     async fn send_what_is_owed(self: &Arc<Self>) {
-        for receipt in self.ledger.receipts_due(Timestamp::now(), AT_ONCE, LEASE).await.unwrap_or_default() {
+        for receipt in self.ledger.receipts_due(Timestamp::now(), AT_ONCE, RECEIPT_LEASE).await.unwrap_or_default() {
             self.send_receipt(receipt).await;
         }
         self.settle_superseded().await;

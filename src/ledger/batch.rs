@@ -4,7 +4,7 @@ use super::command::Command;
 use super::memory::Memory;
 use super::node::{Hold, Standing};
 use super::seal::Keys;
-use super::store::{Connection, query};
+use super::store::Connection;
 use super::stored::Result;
 use super::work::{Answer, Row, Work};
 use super::{Accepted, Error, MessageKey, log, micros, purge, read};
@@ -46,8 +46,6 @@ pub(super) async fn start(connection: &mut Connection, standing: &mut Standing, 
     begin(connection, &mut Memory::default(), standing, keys).await?;
     if !connection.is_server() {
         release(connection, keys, vec![standing.me()]).await?;
-        let receipts = query("UPDATE delivery SET receipt_at = finished_at WHERE receipt_at IS NOT NULL");
-        receipts.execute(connection).await?;
     }
     connection.commit().await.map_err(|uncertain| uncertain.error)?;
     standing.tell();
@@ -67,15 +65,18 @@ async fn begin(connection: &mut Connection, memory: &mut Memory, standing: &mut 
     let turn = connection.begin(standing.me()).await?;
     memory.check(turn.version);
     let over = standing.renew(&turn, begun, connection).await?;
-    if over.is_empty() { Ok(()) } else { release(connection, keys, over).await }
+    if !over.is_empty() {
+        memory.keep(release(connection, keys, over).await?);
+    }
+    Ok(())
 }
 
 /// Whoever held something is gone: it is due, or it ends.
-async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) -> Result<()> {
+async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) -> Result<Vec<Row>> {
     let now = micros(Timestamp::now());
     let mut work = Work::held(connection, holders).await?;
     work.rows.values_mut().for_each(|row| row.progress.release(now));
-    work.save(connection, keys).await.map(drop)
+    work.save(connection, keys).await
 }
 
 async fn claim(
@@ -110,9 +111,9 @@ async fn claim(
             Ok(Some(Answer::known(reply, Ok(claimed))))
         }
         Command::ClaimReceipts { now, limit, lease, reply } => {
-            let mut work = Work::receipts_due(connection, now, limit).await?;
+            let mut work = Work::receipts_due(connection, me, now, limit).await?;
             let claimed = work.rows.keys().copied().collect();
-            work.rows.values_mut().for_each(|row| row.progress.receipt_at = Some(now.saturating_add(lease)));
+            work.rows.values_mut().for_each(|row| row.progress.claim_receipt(now, lease, me));
             memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
         }

@@ -3,8 +3,9 @@
 //! with NULL.
 
 use super::seal::SealError;
-use super::store::{Connection, Found, Query, Value};
+use super::store::{Connection, Found, Query};
 use super::stored::Result;
+use super::values::Value;
 use crate::record::{Pseudonym, Subject};
 use sqlx::AssertSqlSafe;
 

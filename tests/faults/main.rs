@@ -9,6 +9,7 @@ mod books;
 mod broker;
 mod disk;
 mod kill;
+mod nodes;
 mod outage;
 mod recipients;
 mod scene;

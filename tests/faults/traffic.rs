@@ -54,6 +54,15 @@ pub fn moved(series: &str, municipalities: &[&str]) -> [Message; 2] {
     [first.message(&[Superseded]), second.message(&[Delivered])]
 }
 
+/// A release that moves so often, told in one breath: what is not the last may be overtaken by what comes after it.
+pub fn moving(series: &str, municipality: &str, often: i64) -> Vec<Message> {
+    let outcomes =
+        |sequence| -> &'static [Outcome] { if sequence == often { &[Delivered] } else { &[Delivered, Superseded] } };
+    let municipalities = [municipality];
+    let release = |sequence| Release { series, sequence, known: false, municipalities: &municipalities };
+    (1..=often).map(|sequence| release(sequence).message(outcomes(sequence))).collect()
+}
+
 impl Traffic {
     pub fn new(rng: fastrand::Rng) -> Traffic {
         Traffic { rng, series: 0, next: None }
