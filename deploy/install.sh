@@ -16,3 +16,11 @@ need_compiler() {
 need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
 }
+
+# A clock that can jump, for the tests; says where it is.
+need_faketime() {
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    [ -e "$1" ] || install_packages libfaketime
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    echo "$1"
+}

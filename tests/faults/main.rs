@@ -8,10 +8,11 @@
 mod books;
 mod broker;
 mod disk;
-mod kill;
 mod outage;
+mod proxy;
 mod recipients;
 mod scene;
+mod soak;
 mod stop;
 mod traffic;
 mod webhook;

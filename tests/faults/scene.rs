@@ -2,11 +2,13 @@
 //! gateway did is read off queues, webhooks and receipts; it is asked only what still waits.
 
 use crate::books::{Arrival, Books, Sent, Slip};
+use crate::proxy::Proxy;
 use crate::traffic::{Message, Traffic};
 use crate::webhook::Webhook;
 use ketenpoort::demo::partner::{Access, Partner, Received};
 use ketenpoort::demo::{Note, Options, World};
 use ketenpoort::envelope::digest_label;
+use ketenpoort::party::PartyId;
 use ketenpoort::receipt::keys::KeySet;
 use lapin::options::{BasicAckOptions, BasicGetOptions};
 use lapin::{Connection, ConnectionProperties};
@@ -37,6 +39,10 @@ pub struct Scene {
     pub webhook: Webhook,
     pub slips: Slips,
     pub vhost: String,
+    /// Where the gateway's way to the broker goes through one.
+    pub proxy: Option<Proxy>,
+    /// What was taken off a queue before the end.
+    early: Mutex<Vec<Arrival>>,
     broker: Vec<(String, String)>,
     collectors: JoinSet<()>,
     _folder: tempfile::TempDir,
@@ -53,12 +59,20 @@ pub struct Setting<'a> {
     pub program: Option<&'a Path>,
     /// For `deploy/broker.sh`.
     pub broker: Vec<(String, String)>,
+    /// What goes between the gateway and the broker can be held and cut.
+    pub proxied: bool,
+    /// Of the gateway.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Scene {
     pub async fn start(setting: Setting<'_>) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let webhook = Webhook::start().await;
+        let proxy = match setting.proxied {
+            true => Some(Proxy::start(address(&broker(&setting.broker, &["start"]).await)).await),
+            false => None,
+        };
         let partners = folder.path().join("partners");
         std::fs::create_dir(&partners).unwrap();
         let demo = std::fs::read_to_string(Path::new(ROOT).join("deploy/demo/partners.toml")).unwrap();
@@ -68,6 +82,8 @@ impl Scene {
             partners,
             config: setting.config.to_owned(),
             broker: setting.broker.clone(),
+            broker_port: proxy.as_ref().map(Proxy::port),
+            environment: setting.environment,
             ..Options::new(ROOT, folder.path().join("home"), setting.program.unwrap_or(Path::new(GATEWAY)))
         };
         let world = World::start(&options).await.unwrap();
@@ -77,7 +93,8 @@ impl Scene {
         for access in world.note.partners.values() {
             collectors.spawn(slips.clone().collect(access.clone()));
         }
-        Scene { world, webhook, slips, vhost: options.vhost, broker: setting.broker, collectors, _folder: folder }
+        let (vhost, broker) = (options.vhost, setting.broker);
+        Scene { world, webhook, slips, vhost, proxy, early: Mutex::default(), broker, collectors, _folder: folder }
     }
 
     /// `deploy/broker.sh` on the broker of this scene.
@@ -111,14 +128,30 @@ impl Scene {
         while !missing().is_empty() {
             if timeout(PATIENCE, changes.changed()).await.is_err() {
                 let (missing, waiting) = (missing(), self.waiting().await);
-                let log = std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap_or_default();
-                let tail: Vec<_> = log.lines().rev().take(20).collect();
-                panic!(
-                    "no receipts for {missing:#?}; waiting: {waiting:#?}; the log ends, backwards:\n{}",
-                    tail.join("\n")
-                );
+                panic!("no receipts for {missing:#?}; waiting: {waiting:#?}; {}", self.log_end());
             }
         }
+    }
+
+    /// So many receipts more.
+    pub async fn goes_on(&self, count: usize) {
+        let more = timeout(PATIENCE, self.slips.until(self.slips.count() + count)).await;
+        if more.is_err() {
+            panic!("it stands still; waiting: {:#?}; {}", self.waiting().await, self.log_end());
+        }
+    }
+
+    pub fn log_end(&self) -> String {
+        let log = std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(20).collect();
+        format!("the log ends, backwards:\n{}", tail.join("\n"))
+    }
+
+    /// Takes what there is for one recipient now.
+    pub async fn collect(&self, party: &str) {
+        let access = &self.world.note.partners[&PartyId::new(party)];
+        let arrived = drain(access, access.out.as_ref().unwrap()).await;
+        self.early.lock().unwrap().extend(arrived.iter().map(|arrived| arrival(party, arrived)));
     }
 
     /// What a second process says that waits.
@@ -156,7 +189,7 @@ impl Scene {
         let waiting = self.waiting().await.iter().map(ToString::to_string).collect();
         self.world.stop_gateway().await.unwrap();
         self.collectors.shutdown().await;
-        let mut arrivals = Vec::new();
+        let mut arrivals = std::mem::take(&mut *self.early.lock().unwrap());
         for (party, access) in &self.world.note.partners {
             for left in drain(access, &access.receipts).await {
                 self.slips.note(&left);
@@ -175,9 +208,15 @@ impl Scene {
                 digest: attempt.digest,
             });
         }
-        let slips = self.slips.state().all.clone();
+        let slips = self.slips.all();
         Books { sent, arrivals, slips, waiting }
     }
+}
+
+/// Host and port of a broker that was just started.
+fn address(said: &str) -> String {
+    let url: reqwest::Url = said.lines().last().unwrap().parse().unwrap();
+    format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672))
 }
 
 /// The text under a name, wherever it stands.
@@ -270,6 +309,10 @@ impl Slips {
     pub fn settled(&self, sent: &Sent) -> bool {
         let state = self.state();
         sent.obligations().all(|obligation| state.settled.contains(&obligation))
+    }
+
+    pub fn all(&self) -> Vec<Slip> {
+        self.state().all.clone()
     }
 
     /// The receipts of one message, in the order in which they came.
