@@ -47,7 +47,19 @@ pub(super) async fn release(connection: &mut SqliteConnection, keys: &Keys, now:
     sqlx::query("UPDATE delivery SET receipt_at = finished_at WHERE receipt_at IS NOT NULL")
         .execute(&mut *transaction)
         .await?;
+    clock_went_back(&mut transaction, now).await?;
     transaction.commit().await
+}
+
+/// What was put off at a moment that is yet to come waits from now for as long as it was to. What is held waits for a
+/// day, whatever the clock said meanwhile.
+async fn clock_went_back(connection: &mut SqliteConnection, now: i64) -> Result<()> {
+    const DELIVERIES: &str = "UPDATE delivery SET due_at = $1 + max(0, due_at - changed_at), changed_at = $1 \
+                              WHERE finished_at IS NULL AND due_at > $1 AND changed_at > $1 AND leased = 0 \
+                              AND outcome <> 'held'";
+    sqlx::query(DELIVERIES).bind(now).execute(&mut *connection).await?;
+    sqlx::query("UPDATE delivery SET receipt_at = $1 WHERE receipt_at > $1").bind(now).execute(connection).await?;
+    Ok(())
 }
 
 async fn claim(
@@ -87,6 +99,11 @@ async fn claim(
             work.rows.values_mut().for_each(|row| row.progress.receipt_at = Some(now.saturating_add(lease)));
             memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
+        }
+        Command::ClockWentBack { now, reply } => {
+            memory.forget();
+            clock_went_back(connection, now).await?;
+            Ok(Some(Answer::known(reply, Ok(()))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
         _ => Ok(None),

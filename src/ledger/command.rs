@@ -24,6 +24,7 @@ pub(super) enum Command {
     ClaimWaiting { asked: ClaimWaiting, now: i64, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
     Purge { step: Step, reply: Reply<Purged> },
+    ClockWentBack { now: i64, reply: Reply<()> },
     Close(oneshot::Sender<()>),
 }
 
@@ -32,7 +33,7 @@ impl Command {
     pub fn is_claim(&self) -> bool {
         let claims =
             matches!(self, Command::ClaimDue { .. } | Command::ClaimWaiting { .. } | Command::ClaimReceipts { .. });
-        claims || matches!(self, Command::Purge { .. })
+        claims || matches!(self, Command::Purge { .. } | Command::ClockWentBack { .. })
     }
 }
 

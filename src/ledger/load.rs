@@ -78,6 +78,7 @@ impl Work {
                 | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
                 | Command::Purge { .. }
+                | Command::ClockWentBack { .. }
                 | Command::Close(_) => {}
             }
         }

@@ -22,6 +22,10 @@ impl Memory {
         self.version = version;
     }
 
+    pub fn forget(&mut self) {
+        self.rows.clear();
+    }
+
     pub fn take(&mut self, key: i64) -> Option<Row> {
         self.rows.remove(&key)
     }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 mod accepting;
 mod at_rest;
+mod clock;
 mod disclosed;
 mod durable;
 mod operator;

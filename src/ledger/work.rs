@@ -173,6 +173,7 @@ impl Work {
             | Command::ClaimWaiting { .. }
             | Command::ClaimReceipts { .. }
             | Command::Purge { .. }
+            | Command::ClockWentBack { .. }
             | Command::Close(_) => return None,
         })
     }

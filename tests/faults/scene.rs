@@ -133,8 +133,9 @@ impl Scene {
         }
     }
 
-    /// So many receipts more.
+    /// It takes messages, and there are so many receipts more.
     pub async fn goes_on(&self, count: usize) {
+        self.until_part("broker_intake", "up").await;
         let more = timeout(PATIENCE, self.slips.until(self.slips.count() + count)).await;
         if more.is_err() {
             panic!("it stands still; waiting: {:#?}; {}", self.waiting().await, self.log_end());

@@ -112,7 +112,7 @@ impl Soak {
             number += 1;
             let (seconds, receipts) = (started.elapsed().as_secs(), self.scene.slips.count());
             println!("{seconds:>5} s  {receipts:>6} receipts  {number:>4}: {}", fault.name());
-            if timeout(PATIENCE, self.inject(fault)).await.is_err() {
+            if timeout(PATIENCE * 2, self.inject(fault)).await.is_err() {
                 panic!("{fault:?} does not come about; {}", self.scene.log_end());
             }
             counts.iter_mut().filter(|(name, _)| *name == fault.name()).for_each(|(_, count)| *count += 1);
