@@ -107,6 +107,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
+        memory: intake::Room::of(config.limits.in_flight_bytes.0),
         resumed: Arc::new(Semaphore::new(config.limits.in_flight.get().div_ceil(2))),
         due: Notify::new(),
         lists: Semaphore::new(1),
@@ -121,6 +122,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let options = intake::Options {
         broker,
         prefetch: config.broker.prefetch,
+        room: gateway.memory.clone(),
         max_body: config.limits.max_body.0.max(config.limits.max_list_body.0),
         rate: config.limits.partner_rate,
     };
@@ -212,6 +214,7 @@ impl Gateway {
                 () = self.stopping.cancelled() => return,
             }
             self.metrics.in_flight(room.saturating_sub(self.in_flight.available_permits()));
+            self.metrics.in_flight_bytes(self.memory.taken());
             if let Ok(waiting) = self.ledger.waiting().await {
                 self.metrics.waiting(&waiting, Timestamp::now());
             }

@@ -31,6 +31,7 @@ struct Inner {
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     in_flight: IntGauge,
+    in_flight_bytes: IntGauge,
 }
 
 impl Metrics {
@@ -67,6 +68,7 @@ impl Metrics {
             connected: gauges("amqp_connected", "1 while there is a connection to a broker", &["direction"])?,
             breaker_open: gauge("facts_breaker_open", "1 while IRIS is left alone after failures")?,
             in_flight: gauge("in_flight", "Messages being worked on")?,
+            in_flight_bytes: gauge("in_flight_bytes", "Room in memory taken by messages that came in")?,
             delivered_seconds,
             registry,
             kinds: RwLock::default(),
@@ -114,6 +116,9 @@ impl Metrics {
     }
     pub fn in_flight(&self, count: usize) {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    pub fn in_flight_bytes(&self, count: usize) {
+        self.0.in_flight_bytes.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Outcomes that nobody waits in are there as well, as zero: an alarm must see that there is nothing.
