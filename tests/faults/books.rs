@@ -34,8 +34,9 @@ pub struct Arrival {
     pub message: String,
     pub key: String,
     pub digest: String,
-    /// False where the recipient turned it away.
     pub taken: bool,
+    /// The recipient said that it has nothing of it.
+    pub refused: bool,
 }
 
 /// A receipt as its sender got it.
@@ -205,10 +206,15 @@ impl Tally {
                 }
             }
             // It went out before the newer one came or a person gave it up, and nobody heard anything good of that.
-            Outcome::Superseded | Outcome::Expired if !arrived.is_empty() => {
+            Outcome::Superseded | Outcome::Expired => {
+                if arrived.iter().all(|arrival| arrival.refused) {
+                    return;
+                }
                 let detail = receipt.reason.as_ref().map_or("", |reason| &reason.detail);
                 if outcome == Outcome::Superseded && !detail.contains("may have reached the recipient") {
-                    complain(format!("it arrived, and the reason does not say that it may have: {detail}"));
+                    complain(format!(
+                        "it arrived, and the reason does not say that it may have: {detail}; {arrived:?}"
+                    ));
                 }
                 if receipt.decision.shared.is_empty() || receipt.decision.notes.is_empty() {
                     complain("it arrived, and the receipt says that nothing was shared".to_owned());

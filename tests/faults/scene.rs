@@ -190,6 +190,7 @@ impl Scene {
             arrivals.push(Arrival {
                 recipient: attempt.path.trim_start_matches('/').replacen('-', ":", 1),
                 taken: attempt.answer.takes(),
+                refused: attempt.answer.is_refusal(),
                 message: attempt.message,
                 key: attempt.key,
                 digest: attempt.digest,
@@ -246,6 +247,7 @@ fn arrival(party: &str, received: &Received) -> Arrival {
         key: attribute("id"),
         digest: digest_label(received.body.reveal_personal_data()),
         taken: true,
+        refused: false,
     }
 }
 

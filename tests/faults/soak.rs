@@ -68,8 +68,9 @@ struct Report {
 }
 
 impl Soak {
-    async fn start(rng: fastrand::Rng) -> Soak {
-        let node = Node::new("soak");
+    /// On a node of this name.
+    async fn start(name: &str, rng: fastrand::Rng) -> Soak {
+        let node = Node::new(name);
         let rules = tempfile::tempdir().unwrap();
         for folder in ["policies", "mappings"] {
             let from = Path::new(ROOT).join(folder);
@@ -183,7 +184,7 @@ async fn nothing_is_lost_or_doubled_whatever_breaks() {
         plan.retain(|fault| fault.name().contains(&only));
     }
     rng.shuffle(&mut plan);
-    Soak::start(rng).await.run(plan, Instant::now()).await.show();
+    Soak::start("soak", rng).await.run(plan, Instant::now()).await.show();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,5 +202,5 @@ async fn for_long() {
     plan.extend(rest.flat_map(|fault| std::iter::repeat_n(fault, others)));
     rng.shuffle(&mut plan);
     let until = Instant::now() + Duration::from_secs(60 * minutes as u64);
-    Soak::start(rng).await.run(plan, until).await.show();
+    Soak::start("long-soak", rng).await.run(plan, until).await.show();
 }

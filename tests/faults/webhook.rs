@@ -46,6 +46,11 @@ pub const MOODS: [Answer; 9] = [
 ];
 
 impl Answer {
+    /// Nothing of it is with the recipient, and it says so.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Answer::Status(400..=407 | 409..=499 | 501 | 503) | Answer::Later(..))
+    }
+
     /// The recipient has it, whether or not the gateway gets to hear so.
     pub fn takes(self) -> bool {
         matches!(self, Answer::Take | Answer::Half | Answer::Lost | Answer::Late)

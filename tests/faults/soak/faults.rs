@@ -8,7 +8,11 @@ use crate::proxy::Stop;
 use crate::scene::{Scene, until};
 use crate::traffic::{refused, release};
 use crate::webhook::{Answer, MOODS};
+use ketenpoort::directory::Directory;
 use ketenpoort::simulators::iris::Behaviour;
+use ketenpoort::topology;
+use lapin::options::QueueDeleteOptions;
+use lapin::{Connection, ConnectionProperties};
 use std::path::Path;
 use tokio::process::Command;
 
@@ -209,7 +213,7 @@ impl Soak {
     }
 
     async fn unroutable(&mut self) {
-        self.scene.ctl(&["delete_queue", &format!("ketenpoort.out.gemeente.{QUIET}")]).await;
+        self.delete(&format!("ketenpoort.out.gemeente.{QUIET}")).await;
         let log = Log::now(&self.scene);
         let message = release(&format!("soak-{}", self.rng.u32(..)), &[QUIET]);
         self.send(&message).await;
@@ -222,7 +226,7 @@ impl Soak {
 
     async fn consumer_cancelled(&mut self) {
         let log = Log::now(&self.scene);
-        self.scene.ctl(&["delete_queue", &format!("ketenpoort.in.gemeente.{QUIET}")]).await;
+        self.delete(&format!("ketenpoort.in.gemeente.{QUIET}")).await;
         log.says("the broker took us off a queue").await;
         self.declare().await;
         let message = refused("gemeente:0014", self.rng.u32(..));
@@ -230,9 +234,19 @@ impl Soak {
         self.scene.settled(&[message.sent]).await;
     }
 
+    /// As the gateway may; it would do so itself, but for a queue that goes while it runs.
     async fn declare(&self) {
-        let definitions = self.scene.world.home.join("definitions.json");
-        self.scene.broker(&["import", &definitions.to_string_lossy()]).await;
+        let directory = Directory::read(&self.scene.world.home.join("partners")).unwrap();
+        topology::declare(&self.connect().await, &directory).await.unwrap();
+    }
+
+    async fn delete(&self, queue: &str) {
+        let channel = self.connect().await.create_channel().await.unwrap();
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+    }
+
+    async fn connect(&self) -> Connection {
+        Connection::connect(&self.scene.world.broker, ConnectionProperties::default()).await.unwrap()
     }
 
     async fn reload(&mut self, change: Change) {
