@@ -9,8 +9,6 @@ const UNIT: usize = 1024;
 const AHEAD: usize = 4 * 1024 * 1024;
 /// Whatever their size, so that not each one is asked for alone.
 const LEAST: u16 = 4;
-/// What is not known yet to be larger.
-const FIRST: usize = 32 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -51,7 +49,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub fn new(most: u16) -> Ahead {
-        Ahead { most, now: Ahead::for_size(FIRST, most), largest: 0, seen: 0 }
+        Ahead { most, now: LEAST.min(most), largest: 0, seen: 0 }
     }
 
     pub fn messages(&self) -> u16 {
@@ -101,8 +99,8 @@ mod tests {
     #[test]
     fn large_messages_come_ahead_in_small_numbers_at_once_and_small_ones_in_large_numbers_after_a_while() {
         let mut ahead = Ahead::new(512);
-        assert_eq!(ahead.messages(), 128);
-        assert_eq!((0..127).filter(|_| ahead.is_other(2000)).count(), 0);
+        assert_eq!(ahead.messages(), LEAST);
+        assert_eq!((1..LEAST).filter(|_| ahead.is_other(2000)).count(), 0);
         assert!(ahead.is_other(2000));
         assert_eq!(ahead.messages(), 512);
         assert!(ahead.is_other(1 << 20));

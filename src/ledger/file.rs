@@ -22,8 +22,8 @@ const CHECKPOINT: &str = "8000";
 const LOG_SIZE: &str = "67108864";
 const READERS: u32 = 4;
 /// In KiB, negated. The system caches the file too: this saves a copy of each page, not a read from disk.
-const WRITER_CACHE: &str = "-16384";
-const READER_CACHE: &str = "-2048";
+const WRITER_CACHE: &str = "-8192";
+const READER_CACHE: &str = "-1024";
 /// SQLite's word for a file that is not a database.
 const NOT_A_DATABASE: &str = "26";
 

@@ -35,7 +35,7 @@ impl Memory {
         for mut row in rows {
             // INVARIANT: what was written replaces what was remembered, also where nothing is remembered of it.
             self.rows.remove(&row.key);
-            if !row.progress.is_over() {
+            if row.is_under_way() {
                 row.before = Some(row.progress.clone());
                 self.rows.insert(row.key, row);
             }

@@ -370,6 +370,11 @@ impl Row {
         self.progress.is_final() && !self.before.as_ref().is_some_and(Progress::is_final)
     }
 
+    /// It is asked for again soon, unlike what waits.
+    pub fn is_under_way(&self) -> bool {
+        self.progress.leased || (self.progress.is_final() && !self.progress.is_over())
+    }
+
     pub fn is_changed(&self) -> bool {
         self.before.as_ref() != Some(&self.progress)
     }
