@@ -29,7 +29,7 @@ fn release(c: &mut Criterion) {
     let now: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a constant");
     let raw = raw_message(&pipeline, "dji", KIND, RELEASE.as_bytes().to_vec(), &BTreeMap::new()).expect("dji");
     let facts: Facts = serde_json::from_str(r#"{"bekend": false}"#).expect("a constant");
-    let open = || pipeline.open(&raw).expect("a good message");
+    let open = || pipeline.open(&raw, now).expect("a good message");
     let valid = || pipeline.validate(open(), now).expect("a good message");
 
     let mut group = c.benchmark_group("release");

@@ -77,7 +77,8 @@ fn scale(c: &mut Criterion) {
         let pipeline = pipeline.expect("the files fit together");
         assert_eq!((pipeline.engine.policies().count(), pipeline.catalogue.types().count()), (policies, types));
         let raw = raw_message(&pipeline, "dji", KIND, RELEASE.as_bytes().to_vec(), &BTreeMap::new()).expect("dji");
-        let valid = || pipeline.validate(pipeline.open(&raw).expect("a good message"), now).expect("a good message");
+        let valid =
+            || pipeline.validate(pipeline.open(&raw, now).expect("a good message"), now).expect("a good message");
         let name = format!("{policies} policies, {types} message types");
         group.bench_function(BenchmarkId::new("decided", &name), |b| {
             b.iter(|| black_box(pipeline.complete(&pipeline.decide(valid(), Some(&facts), now), None)));

@@ -12,6 +12,8 @@
 #   KETENPOORT_RABBITMQCTL  unless this gives its node name, as in rabbit@broker1
 #   KETENPOORT_BROKER_PORT  of our own node (5682); with another port it is this node that is meant, never the machine's
 #   KETENPOORT_BROKER_HOME  where our own node keeps its things ($XDG_STATE_HOME/ketenpoort/broker)
+#   KETENPOORT_BROKER_CONF  a file with more settings for a node that is made anew, and
+#   KETENPOORT_BROKER_PLUGINS  plugins for it, with commas between them; both of our own node only
 set -eu
 
 port=${KETENPOORT_BROKER_PORT:-5682}
@@ -88,12 +90,13 @@ start() {
     if [ "$broker" = none ]; then
         install
         mkdir -p "$home/log"
-        echo '[].' >"$home/enabled_plugins"
+        echo "[${KETENPOORT_BROKER_PLUGINS:-}]." >"$home/enabled_plugins"
         cat >"$home/rabbitmq.conf" <<END
 listeners.tcp.1 = 127.0.0.1:$port
 log.file.level = warning
 disk_free_limit.absolute = 200MB
 END
+        [ -z "${KETENPOORT_BROKER_CONF:-}" ] || cat "$KETENPOORT_BROKER_CONF" >>"$home/rabbitmq.conf"
         say "starting $name@localhost in $home"
         # A queue holds a file or two open; the usual 1024 are too few for every partner's queues.
         ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -H -n)"

@@ -12,6 +12,11 @@ need_compiler() {
     command -v cc >/dev/null || install_packages build-essential
 }
 
+# Knows TLS that is too old for us, for the tests.
+need_openssl() {
+    command -v openssl >/dev/null || install_packages openssl
+}
+
 # What proves the policies; CVC5 names another one than that of Debian.
 need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
@@ -23,4 +28,16 @@ need_faketime() {
     [ -e "$1" ] || install_packages libfaketime
     set -- /usr/lib/*/faketime/libfaketimeMT.so.1
     echo "$1"
+}
+
+# What checks alert rules, compose file, manifests and unit.
+need_deploy_tools() {
+    missing=""
+    command -v promtool >/dev/null || missing="$missing prometheus"
+    command -v docker-compose >/dev/null || missing="$missing docker-compose"
+    command -v yamllint >/dev/null || missing="$missing yamllint"
+    command -v systemd-analyze >/dev/null || missing="$missing systemd"
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3 python3-venv"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || install_packages $missing
 }

@@ -10,7 +10,7 @@ command -v cargo-fuzz >/dev/null ||
 # The very versions that the product is built with.
 cp Cargo.lock fuzz/Cargo.lock
 seconds=${1:-60}
-targets=${2:-envelope json mapping receipt xml}
+targets=${2:-envelope json mapping receipt signature xml}
 cargo +nightly fuzz build
 cargo +nightly run --quiet --manifest-path fuzz/Cargo.toml --target-dir fuzz/target --example seeds -- fuzz/corpus
 for target in $targets; do

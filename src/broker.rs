@@ -4,16 +4,14 @@
 use crate::backoff;
 use crate::code::Code;
 use crate::config;
+use crate::tls::{self, Outgoing};
 use futures_util::StreamExt;
-use lapin::tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig};
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::tcp::{AsyncTcpStream, RustlsConnector};
+use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use lapin::{Connection, ConnectionProperties, Event};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -33,13 +31,13 @@ const STEADY: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Options {
     brokers: Vec<Broker>,
+    /// Where a URL says amqps.
+    tls: Option<Arc<Outgoing>>,
 }
 
 #[derive(Clone)]
 struct Broker {
     uri: AMQPUri,
-    /// Where the URL says amqps.
-    tls: Option<RustlsConnector>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +45,8 @@ pub enum Error {
     // The URL holds a password, so it is only counted.
     #[error("broker url {0} is not of the form amqp://user:password@host:port/vhost")]
     Url(usize),
-    #[error("broker ca_file {0}: {1}")]
-    Ca(PathBuf, io::Error),
-    #[error("TLS to the broker cannot be set up: {0}")]
-    Tls(io::Error),
+    #[error("broker {0}")]
+    Tls(#[from] tls::Error),
 }
 
 impl std::fmt::Debug for Options {
@@ -64,23 +60,32 @@ impl Options {
         let numbered = config.urls.iter().enumerate();
         let uris = numbered.map(|(index, url)| uri(url.reveal()).ok_or(Error::Url(index + 1)));
         let uris = uris.collect::<Result<Vec<AMQPUri>, _>>()?;
-        let over_tls = |uri: &AMQPUri| uri.scheme == AMQPScheme::AMQPS;
-        let tls = if uris.iter().any(over_tls) { Some(tls(config.ca_file.as_deref())?) } else { None };
-        let brokers = uris.into_iter().map(|uri| Broker { tls: tls.clone().filter(|_| over_tls(&uri)), uri });
-        Ok(Options { brokers: brokers.collect() })
+        if !uris.iter().any(is_over_tls) {
+            return Ok(Options { brokers: uris.into_iter().map(|uri| Broker { uri }).collect(), tls: None });
+        }
+        let tls = Outgoing::outgoing("broker", config.certificates())?;
+        let brokers = uris.into_iter().zip(&config.urls).map(|(mut uri, url)| {
+            // A certificate is the login where there is no other.
+            if is_over_tls(&uri) && tls.now().shows_a_certificate() && names_nobody(url.reveal()) {
+                uri.query.auth_mechanism.get_or_insert(SASLMechanism::External);
+            }
+            Broker { uri }
+        });
+        Ok(Options { brokers: brokers.collect(), tls: Some(Arc::new(tls)) })
+    }
+
+    /// What of it is in files, to be read anew when these change.
+    pub fn certificates(&self) -> Option<Arc<Outgoing>> {
+        self.tls.clone()
     }
 }
 
-/// Trusts the certificates in the file instead of the system's.
-fn tls(ca_file: Option<&Path>) -> Result<RustlsConnector, Error> {
-    let config = match ca_file {
-        None => RustlsConnectorConfig::new_with_native_certs(),
-        Some(path) => {
-            let trusted = certificates(path).map_err(|error| Error::Ca(path.to_owned(), error))?;
-            Ok(RustlsConnectorConfig::default().with_parsable_certificates(trusted))
-        }
-    };
-    config.and_then(RustlsConnectorConfig::connector_with_no_client_auth).map_err(Error::Tls)
+fn is_over_tls(uri: &AMQPUri) -> bool {
+    uri.scheme == AMQPScheme::AMQPS
+}
+
+fn names_nobody(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
 fn uri(url: &str) -> Option<AMQPUri> {
@@ -94,15 +99,6 @@ fn uri(url: &str) -> Option<AMQPUri> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     Some(uri)
-}
-
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Err(pem::Error::Io(error)) => Err(error),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "holds no certificate in PEM")),
-    }
 }
 
 impl Broker {
@@ -141,7 +137,7 @@ impl Supply {
             // Counted as a failure until it has lasted.
             self.failures = self.failures.saturating_add(1);
             for broker in &self.options.brokers {
-                match open(broker, self.purpose).await {
+                match open(broker, self.options.tls.as_deref(), self.purpose).await {
                     Ok(connection) => {
                         tracing::info!(broker = broker.address(), purpose = self.purpose, "connected to the broker");
                         self.connected_at = Instant::now();
@@ -162,9 +158,11 @@ pub fn pause(failures: u32) -> Duration {
     backoff::delay(FIRST_PAUSE, LONGEST_PAUSE, failures)
 }
 
-async fn open(broker: &Broker, purpose: &str) -> lapin::Result<Connection> {
+async fn open(broker: &Broker, tls: Option<&Outgoing>, purpose: &str) -> lapin::Result<Connection> {
     let socket = Arc::new(OnceLock::new());
-    let (ours, tls) = (socket.clone(), broker.tls.clone());
+    // As the files are now: the next connection may show another certificate.
+    let tls = tls.filter(|_| is_over_tls(&broker.uri)).map(|tls| RustlsConnector::from(tls.now().config()));
+    let ours = socket.clone();
     let name = format!("ketenpoort {purpose}");
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let opening = Connection::connector(

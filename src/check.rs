@@ -105,6 +105,7 @@ pub fn raw_message(
         user_id: party.users.first().cloned(),
         queue_of: Some(party.id.clone()),
         part_of,
+        admitted: true,
         ..RawMessage::default()
     })
 }

@@ -34,6 +34,15 @@ codes! {
     TooLarge = "KP-1008", "message is too large", "stay below the size limit of the gateway";
     WrongEncoding = "KP-1009", "wrong character encoding", "send UTF-8";
     ReplayedWithOtherContent = "KP-1010", "same source and id, other content", "give a changed message a new id";
+    SignatureMissing = "KP-1011", "the signature is missing", "sign the data and put the detached JWS into the attribute `signature`";
+    SignatureMalformed = "KP-1012", "the signature is not a detached JWS as it must be", "header..signature in base64url, where the header has alg, kid and ce";
+    SignatureCritical = "KP-1013", "the signature has a critical header that is not understood", "in `crit` only b64 may stand (RFC 7797)";
+    SignatureAlgorithm = "KP-1014", "the signature has an algorithm that is not allowed", "EdDSA, ES256 or PS256, as it belongs to the key";
+    SignatureKeyUnknown = "KP-1015", "signed with an unknown key", "`kid` must name a key of your key set that the gateway has; have a new key put into the partner directory first";
+    SignatureKeyUse = "KP-1016", "signed with a key that is not for signing", "use a key whose `use` is sig";
+    SignatureKeyNotNow = "KP-1017", "signed with a key that is not valid now", "use a key that is valid: it has not begun, has expired or was revoked";
+    SignatureWrong = "KP-1018", "the signature does not fit the content", "sign the very bytes of the data that are sent";
+    SignedAttributesDiffer = "KP-1019", "the event has other attributes than those that were signed", "`ce` in the signed header names every attribute of the event but signature, traceparent and tracestate";
     // 2xxx: the content is not valid
     NotJson = "KP-2001", "not well-formed JSON", "send one JSON document in UTF-8 without duplicate keys";
     NotXml = "KP-2002", "not well-formed XML", "send one well-formed XML document in UTF-8";
@@ -76,10 +85,14 @@ codes! {
     QueueUnavailable = "KP-5008", "a partner's queue cannot be consumed", "declare the topology (it is exported by the gateway) and let the gateway read the queue; it keeps trying";
     RecipientBusy = "KP-5009", "the recipient takes nothing or no more now", "it waits, and goes out in order once the recipient can take it; if it lasts, check the recipient's endpoint";
     WaitedTooLong = "KP-5010", "the recipient took nothing for too long", "a person decides: parked replay or parked discard";
+    NoRecipientKey = "KP-5011", "there is no valid key to encrypt to the recipient with", "put a key of the recipient into its key set, reload, then: parked replay";
+    ProtectionChanged = "KP-5012", "the recipient's keys or what it wants encrypted changed before it went out", "no action: it is made anew at once";
     // 6xxx: the ledger and receipts
     LedgerUnavailable = "KP-6001", "the ledger cannot be written", "nothing is accepted or sent until it can; check disk space and permissions";
     ReceiptInvalid = "KP-6002", "the receipt does not verify", "check that the key set belongs to the issuer and that the receipt is unchanged";
     PayloadUnreadable = "KP-6003", "the stored payload cannot be opened", "put the key that it names back among those of the ledger, restart, then replay it";
+    LedgerInUse = "KP-6010", "another gateway has this ledger", "a file is for one gateway; several need a database server ([ledger] url), and there each a `node` name of its own";
+    LeaseLost = "KP-6011", "what this node had in hand went to others", "no action: it goes on under a new number; if it lasts, check the connection to the database and the load of this machine";
     // 7xxx: files and configuration
     ConfigInvalid = "KP-7001", "the configuration is invalid", "see the place";
     PolicyInvalid = "KP-7002", "a policy file does not load", "see the place";
@@ -88,7 +101,10 @@ codes! {
     DirectoryInvalid = "KP-7005", "the partner directory does not load", "see the place";
     CaseFailed = "KP-7006", "a case does not give what it expects", "see the place; either the case or the file is wrong";
     NotExercised = "KP-7007", "no case exercises this", "add a case beside it";
+    CertificateInvalid = "KP-7010", "a certificate, key or authority does not load", "see the file that it names; while the gateway runs, the one before goes on until then";
+    CertificateExpires = "KP-7011", "a certificate expires soon, or has", "put a new one in its place: it is used from the next connection on";
     NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
+    KeySetInvalid = "KP-7009", "a partner's key set does not load", "see the place";
 }
 
 impl fmt::Display for Code {

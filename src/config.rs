@@ -1,6 +1,7 @@
 //! Configuration: one TOML file into values that are known to be good. Unknown keys are refused, everything
 //! wrong is told at once, and secrets come from files or the environment.
 
+mod transport;
 mod values;
 
 use crate::catalogue::{Finding, Order};
@@ -62,7 +63,13 @@ section! {
         confirm_timeout: Duration = Duration::seconds(10),
         /// Each carries many messages at once.
         publish_channels: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7),
+        /// Certificates that are trusted instead of the system's.
         ca_file: Option<PathBuf> = None,
+        /// The gateway's own certificate, and its key. It is the login where a URL names no user.
+        cert_file: Option<PathBuf> = None,
+        key_file: Option<PathBuf> = None,
+        /// Without TLS to a broker on another host: whoever is in between reads and changes everything.
+        allow_plaintext: bool = false,
     }
 }
 section! {
@@ -99,6 +106,11 @@ section! {
         breaker_open: Duration = Duration::seconds(10),
         /// Certificates that are trusted instead of the system's.
         ca_file: Option<PathBuf> = None,
+        /// The gateway's own certificate, and its key.
+        cert_file: Option<PathBuf> = None,
+        key_file: Option<PathBuf> = None,
+        /// As at the broker.
+        allow_plaintext: bool = false,
         #[serde(skip)]
         token: Option<Secret> = None,
     }
@@ -135,6 +147,9 @@ section! {
         max_age: Duration = Duration::seconds(72 * 3600),
         /// Certificates that are trusted instead of the system's, for all webhooks.
         ca_file: Option<PathBuf> = None,
+        /// The certificate that the gateway shows to webhooks, and its key.
+        cert_file: Option<PathBuf> = None,
+        key_file: Option<PathBuf> = None,
     }
 }
 section! {
@@ -154,12 +169,20 @@ section! {
     }
 }
 section! {
-    Http { listen: String = "127.0.0.1:8080".to_owned() }
+    Http {
+        listen: String = "127.0.0.1:8080".to_owned(),
+        /// With these it is HTTPS.
+        cert_file: Option<PathBuf> = None,
+        key_file: Option<PathBuf> = None,
+        /// Authorities of those who come with a certificate: what is a partner's own is then for it alone.
+        client_ca_file: Option<PathBuf> = None,
+    }
 }
 section! {
     Telemetry {
-        /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces leave without it.
+        /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces and no metrics leave without it.
         otlp_endpoint: Option<String> = None,
+        metrics_interval: Duration = Duration::seconds(15),
         sample_ratio: Ratio = Ratio::ALL,
         /// As in `info,ketenpoort=debug`; other libraries stay at `warn`.
         log_filter: String = "info".to_owned(),
@@ -276,8 +299,7 @@ impl<'t> Loader<'t> {
             .for_each(absolute);
         absolute(&mut config.ledger.path);
         config.receipts.retired.iter_mut().for_each(absolute);
-        let ca_files = [&mut config.broker.ca_file, &mut config.iris.ca_file, &mut config.delivery.ca_file];
-        ca_files.into_iter().flatten().for_each(absolute);
+        self.certificates(config);
 
         let urls = self.secret("broker", "urls", &config.broker.urls_file, &config.broker.urls_env);
         if let Some(urls) = urls {
@@ -287,6 +309,7 @@ impl<'t> Loader<'t> {
         if config.broker.urls.iter().any(|url| !url.reveal().starts_with("amqp")) {
             self.wrong("broker", "urls start with amqp:// or amqps://");
         }
+        self.plaintext(config);
         let is_http = reqwest::Url::parse(&config.iris.base_url).is_ok_and(|u| u.scheme().starts_with("http"));
         self.require("iris", "base_url, as in https://iris.example", is_http);
         config.iris.token = self.secret("iris", "token", &config.iris.token_file, &config.iris.token_env);

@@ -110,10 +110,10 @@ impl Pipeline {
         format!("{}-{}", self.catalogue.version, self.directory.version())
     }
 
-    pub fn open(&self, raw: &RawMessage) -> Result<Envelope, Box<Rejection>> {
+    pub fn open(&self, raw: &RawMessage, now: Timestamp) -> Result<Envelope, Box<Rejection>> {
         let is_list = |kind: &str| self.catalogue.get(kind).is_some_and(|kind| kind.split.is_some());
         let sizes = Sizes { message: self.limits.body, list: self.limits.list_body, is_list };
-        envelope::open(raw, &self.directory, sizes)
+        envelope::open(raw, &self.directory, sizes, now)
     }
 
     pub fn validate(&self, envelope: Envelope, now: Timestamp) -> Result<Valid, Box<Rejection>> {

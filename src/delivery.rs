@@ -24,6 +24,8 @@ pub enum Failure {
     Unroutable,
     #[error("the recipient could not be reached")]
     Unreachable,
+    #[error("the recipient's certificate or its TLS is not accepted: nothing was sent")]
+    Mistrusted,
     #[error("the recipient did not answer in time")]
     Timeout,
     #[error("the recipient answered with status {status}")]
@@ -49,6 +51,7 @@ impl Failure {
             Failure::Nacked => "nacked",
             Failure::Unroutable => "unroutable",
             Failure::Unreachable => "unreachable",
+            Failure::Mistrusted => "mistrusted",
             Failure::Timeout => "timeout",
             Failure::Status { status, .. } => return status.to_string().into(),
         };
@@ -65,6 +68,7 @@ impl Failure {
             | Failure::Nacked
             | Failure::Unroutable
             | Failure::Unreachable
+            | Failure::Mistrusted
             | Failure::Timeout => Class::Retry { after: None },
         }
     }
@@ -80,6 +84,7 @@ impl Failure {
             | Failure::Nacked
             | Failure::Unroutable
             | Failure::Unreachable
+            | Failure::Mistrusted
             | Failure::Timeout => Health::Down { asked: None },
         }
     }
@@ -88,7 +93,7 @@ impl Failure {
     /// for somebody behind him, may have it.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Failure::Nacked | Failure::Unroutable => true,
+            Failure::Nacked | Failure::Unroutable | Failure::Mistrusted => true,
             Failure::Status { status, .. } => matches!(status, 400..=407 | 409..=499 | 501 | 503),
             Failure::Disconnected | Failure::Unconfirmed | Failure::Unreachable | Failure::Timeout => false,
         }
@@ -130,6 +135,7 @@ mod tests {
             (Failure::Nacked, RETRY),
             (Failure::Unroutable, RETRY),
             (Failure::Unreachable, RETRY),
+            (Failure::Mistrusted, RETRY),
             (Failure::Timeout, RETRY),
         ];
         let retried = [301, 302, 307, 308, 401, 403, 404, 407, 408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 599];
@@ -144,7 +150,8 @@ mod tests {
     #[test]
     fn what_may_have_arrived_in_spite_of_a_failure() {
         let status = |status| Failure::Status { status, retry_after: None };
-        for refused in [Failure::Nacked, Failure::Unroutable, status(400), status(404), status(429), status(503)] {
+        let ours = [Failure::Nacked, Failure::Unroutable, Failure::Mistrusted];
+        for refused in ours.into_iter().chain([400, 404, 429, 503].map(status)) {
             assert!(refused.is_refusal(), "{refused}");
         }
         let heard_nothing = [Failure::Disconnected, Failure::Unconfirmed, Failure::Unreachable, Failure::Timeout];
@@ -164,6 +171,7 @@ mod tests {
             (Failure::Nacked, DOWN),
             (Failure::Unroutable, DOWN),
             (Failure::Unreachable, DOWN),
+            (Failure::Mistrusted, DOWN),
             (Failure::Timeout, DOWN),
             (status(401), DOWN),
             (status(404), DOWN),

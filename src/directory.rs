@@ -2,7 +2,11 @@
 //! takes its messages. The only source of addresses.
 
 mod load;
+mod subject;
 
+pub use subject::is_one as is_certificate;
+
+use crate::jose::keys::Keys;
 use crate::party::{Oin, PartyId, Role};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -56,21 +60,64 @@ pub struct Party {
     pub wgs: Option<String>,
     pub inbound: String,
     pub receipts: String,
-    endpoints: Vec<(Vec<Role>, Endpoint)>,
+    /// Where it can sign what it sends.
+    pub signs: Option<Signs>,
+    endpoints: Vec<Outlet>,
     formats: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    Amqp { queue: String },
-    Webhook { url: String, structured: bool },
+    Amqp {
+        queue: String,
+    },
+    Webhook {
+        url: String,
+        structured: bool,
+        /// The OIN that its certificate must hold.
+        holder: Option<Oin>,
+    },
+}
+
+/// With which keys a party signs, and whether it must. What is signed must be right in any case.
+#[derive(Debug)]
+pub struct Signs {
+    pub keys: Arc<Keys>,
+    pub required: bool,
+}
+
+/// Where and how a party takes what is for some of its roles; for all of them where there is none.
+#[derive(Debug)]
+struct Outlet {
+    roles: Vec<Role>,
+    endpoint: Endpoint,
+    protection: Option<Arc<Protection>>,
+}
+
+/// What is done to a message before it goes out, so that its receiver need not trust whoever carries it.
+#[derive(Debug)]
+pub struct Protection {
+    pub sign: bool,
+    /// To one of these keys.
+    pub encrypt: Option<Arc<Keys>>,
+    /// Whom a signature is for.
+    pub audience: String,
 }
 
 impl Party {
     /// The endpoint for a role: one that names the role wins over one for all roles.
     pub fn endpoint_for(&self, role: &Role) -> Option<&Endpoint> {
-        let named = self.endpoints.iter().find(|(roles, _)| roles.contains(role));
-        named.or_else(|| self.endpoints.iter().find(|(roles, _)| roles.is_empty())).map(|(_, endpoint)| endpoint)
+        self.outlet_for(role).map(|outlet| &outlet.endpoint)
+    }
+
+    /// What that endpoint asks for.
+    pub fn protection_for(&self, role: &Role) -> Option<&Arc<Protection>> {
+        self.outlet_for(role)?.protection.as_ref()
+    }
+
+    fn outlet_for(&self, role: &Role) -> Option<&Outlet> {
+        let named = self.endpoints.iter().find(|outlet| outlet.roles.contains(role));
+        named.or_else(|| self.endpoints.iter().find(|outlet| outlet.roles.is_empty()))
     }
 
     /// Every queue that has to do with it.
@@ -80,7 +127,7 @@ impl Party {
 
     /// The queues that it reads its messages from.
     pub fn outbound(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().filter_map(|(_, endpoint)| match endpoint {
+        self.endpoints.iter().filter_map(|outlet| match &outlet.endpoint {
             Endpoint::Amqp { queue } => Some(queue.as_str()),
             Endpoint::Webhook { .. } => None,
         })
@@ -100,8 +147,14 @@ impl Directory {
     pub fn by_id(&self, id: &PartyId) -> Option<&Arc<Party>> {
         self.parties.get(id)
     }
+    /// By its name; or, of a party that comes with a certificate, by the OIN in a subject that is not listed, as when a
+    /// new certificate names it otherwise.
     pub fn by_user(&self, user: &str) -> Option<&Arc<Party>> {
-        self.by_user.get(user).and_then(|id| self.parties.get(id))
+        if let Some(id) = self.by_user.get(user) {
+            return self.parties.get(id);
+        }
+        let party = self.by_oin(&subject::oin(user)?)?;
+        party.users.iter().any(|known| subject::is_one(known)).then_some(party)
     }
     pub fn by_oin(&self, oin: &Oin) -> Option<&Arc<Party>> {
         self.by_oin.get(oin).and_then(|id| self.parties.get(id))

@@ -32,6 +32,9 @@ pub struct RawMessage {
     /// Of an item of a list that the gateway split: the digest of the list, as its receipts name it. Whoever fills
     /// this in is the gateway; nothing that comes off the wire can.
     pub part_of: Option<String>,
+    /// It was taken in before, or we made it up ourselves, as `explain` does: nobody asks for its signature (any more).
+    /// A key that was good then need not be good now. Nothing that comes off the wire can say so.
+    pub admitted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,8 @@ impl RawMessage {
             queue_of: head.queue_of,
             oversize: None,
             part_of: head.part_of,
+            // Nothing else is stored.
+            admitted: true,
         })
     }
 }
@@ -164,7 +169,7 @@ impl Rejection {
             source: format!("queue:{queue}"),
             id: hex(&digest),
             digest,
-            message: MessageRef { r#type: None, source: None, id: None, digest: label(digest) },
+            message: MessageRef { r#type: None, source: None, id: None, digest: label(digest), signature: None },
         };
         Box::new(Rejection { sender: None, problems: Vec::new(), identity })
     }
@@ -189,7 +194,7 @@ impl Rejection {
             whole.update(part);
         }
         self.identity.digest.copy_from_slice(whole.finish().as_ref());
-        self.identity.message = MessageRef { r#type: kind, source, id, digest: label(data) };
+        self.identity.message = MessageRef { r#type: kind, source, id, digest: label(data), signature: None };
     }
 
     /// For a sender that was proven: under another's name nobody may use up an id.
@@ -198,6 +203,18 @@ impl Rejection {
             self.identity.source = source;
             self.identity.id = id;
         }
+    }
+
+    /// For one that was not signed as it must be: it uses up no id, and no other such message is the same.
+    fn name_unsigned(&mut self, context: &BTreeMap<String, String>) {
+        let mut whole = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        whole.update(&self.identity.digest);
+        let untraced = context.iter().filter(|(name, _)| !matches!(name.as_str(), "traceparent" | "tracestate"));
+        for part in untraced.flat_map(|(name, value)| [name, value]) {
+            whole.update(&(part.len() as u64).to_be_bytes());
+            whole.update(part.as_bytes());
+        }
+        self.identity.id = hex(whole.finish().as_ref());
     }
 
     fn because(mut self: Box<Self>, problem: Problem) -> Box<Self> {

@@ -69,7 +69,7 @@ pub fn explain_by(
     facts: &dyn Fn(&Person) -> Option<Facts>,
     now: Timestamp,
 ) -> Explanation {
-    let valid = match pipeline.open(raw).and_then(|envelope| pipeline.validate(envelope, now)) {
+    let valid = match pipeline.open(raw, now).and_then(|envelope| pipeline.validate(envelope, now)) {
         Ok(valid) => valid,
         Err(rejection) => return rejected(&rejection),
     };

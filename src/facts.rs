@@ -267,6 +267,8 @@ fn midnight(day: Date) -> Timestamp {
 pub enum Unavailable {
     #[error("the facts source could not be reached")]
     Unreachable,
+    #[error("the certificate of the facts source or its TLS is not accepted: nothing was asked")]
+    Mistrusted,
     #[error("the facts source did not answer in time")]
     Timeout,
     #[error("the facts source answered with status {0}")]

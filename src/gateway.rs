@@ -1,8 +1,10 @@
 //! Gateway: the rooms wired together. Each message walks the corridor once; what cannot end now waits in the
 //! ledger and is taken up again from there.
 
+mod certificates;
 mod intake;
 mod outbox;
+mod protect;
 mod receipts;
 mod recipients;
 mod reload;
@@ -100,7 +102,7 @@ impl Gateway {
     async fn consider(&self, pipeline: &Pipeline, raw: &RawMessage, now: Timestamp, again: bool) -> Considered {
         use crate::telemetry::stage_span as stage;
         let valid = stage("envelope")
-            .in_scope(|| pipeline.open(raw))
+            .in_scope(|| pipeline.open(raw, now))
             .and_then(|envelope| stage("validation").in_scope(|| pipeline.validate(envelope, now)));
         let valid = match valid {
             Ok(valid) => valid,
@@ -112,7 +114,7 @@ impl Gateway {
         let person = valid.person();
         let needs_facts = pipeline.needs_facts(&valid, now);
         let subject = pipeline.subject(&person);
-        let mark = needs_facts.then(|| self.ledger.mark(subject));
+        let mark = if needs_facts { Some(self.ledger.mark(subject).await) } else { None };
         let facts = if needs_facts {
             let ask = async {
                 let trace = crate::telemetry::current_traceparent();

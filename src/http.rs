@@ -1,6 +1,7 @@
 //! The gateway's HTTP face: health, metrics, keys and receipts, read only. No personal data in or out, no
 //! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
 
+mod access;
 mod ready;
 mod server;
 
@@ -8,13 +9,14 @@ use crate::ledger;
 use crate::receipt::SignedReceipt;
 use crate::receipt::keys::KeySet;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::{Incoming, Peer};
 use axum::body::HttpBody;
 use axum::extract::{Path, Request, State as Extract};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::json;
 use std::fmt;
 use std::future::Future;
@@ -24,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use access::Access;
 pub use ready::{Probe, Ready};
 
 /// Of the paths under `/v1`; `info.version` of the description below.
@@ -44,10 +47,11 @@ type Find = dyn Fn(Uuid) -> Pin<Box<dyn Future<Output = Found> + Send>> + Send +
 
 /// What the answers are made of.
 pub struct State {
-    ready: Ready,
+    ready: Arc<Ready>,
     metrics: Metrics,
     keys: KeySet,
     find: Box<Find>,
+    access: Option<Access>,
 }
 
 impl fmt::Debug for State {
@@ -58,19 +62,24 @@ impl fmt::Debug for State {
 
 impl State {
     /// `keys` are the signing key and those that sign no longer; `find` looks a receipt up by its id.
-    pub fn new<F, Fut>(ready: Ready, metrics: Metrics, keys: KeySet, find: F) -> State
+    pub fn new<F, Fut>(ready: Arc<Ready>, metrics: Metrics, keys: KeySet, find: F) -> State
     where
         F: Fn(Uuid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Found> + Send + 'static,
     {
-        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))) }
+        State { ready, metrics, keys, find: Box::new(move |id| Box::pin(find(id))), access: None }
+    }
+
+    /// For partners who come with a certificate: what is one's own is for it alone.
+    pub fn with_access(self, access: Access) -> State {
+        State { access: Some(access), ..self }
     }
 }
 
 /// Answers until `shutdown`, then lets the requests at hand end. Stop it last: while the gateway drains, this is
 /// what says so.
-pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
-    server::run(listener, router(state), server::Limits::default(), shutdown).await;
+pub async fn serve(listener: TcpListener, tls: Option<Arc<Incoming>>, state: State, shutdown: CancellationToken) {
+    server::run(listener, tls, router(state), server::Limits::default(), shutdown).await;
 }
 
 fn router(state: State) -> Router {
@@ -101,7 +110,10 @@ async fn ready(Extract(state): Extract<Arc<State>>) -> Response {
     problem_with(StatusCode::SERVICE_UNAVAILABLE, &detail, json!({ "parts": parts }))
 }
 
-async fn metrics(Extract(state): Extract<Arc<State>>) -> Response {
+async fn metrics(Extract(state): Extract<Arc<State>>, peer: Option<Extension<Peer>>) -> Response {
+    if state.access.as_ref().is_some_and(|access| !access.is_own(peer.as_deref())) {
+        return problem(StatusCode::FORBIDDEN, "metrics are for who comes with a certificate of the gateway's own OIN");
+    }
     state.ready.measure(&state.metrics);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render()).into_response()
 }
@@ -116,17 +128,25 @@ async fn openapi() -> Response {
 }
 
 /// A receipt holds no personal value, and its id can be made only by who has the message.
-async fn receipt(Extract(state): Extract<Arc<State>>, Path(id): Path<String>) -> Response {
+async fn receipt(
+    Extract(state): Extract<Arc<State>>,
+    peer: Option<Extension<Peer>>,
+    Path(id): Path<String>,
+) -> Response {
     let id = Uuid::try_parse(&id).ok().filter(|uuid| uuid.to_string() == id);
     let found = match id {
         Some(id) => (state.find)(id).await,
         None => Ok(None),
     };
+    let may_see = |receipt: &SignedReceipt| {
+        state.access.as_ref().is_none_or(|access| access.is_concerned(peer.as_deref(), receipt))
+    };
     match found {
-        Ok(Some(receipt)) => {
+        // That there is one is told to nobody whom it does not concern.
+        Ok(Some(receipt)) if may_see(&receipt) => {
             ([(header::CONTENT_TYPE, "application/jose")], receipt.as_str().to_owned()).into_response()
         }
-        Ok(None) => problem(StatusCode::NOT_FOUND, "there is no receipt with this id"),
+        Ok(_) => problem(StatusCode::NOT_FOUND, "there is no receipt with this id"),
         Err(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "the ledger cannot be read"),
     }
 }

@@ -8,6 +8,7 @@ mod file;
 mod load;
 mod memory;
 mod model;
+mod node;
 mod progress;
 mod purge;
 mod read;
@@ -15,11 +16,14 @@ mod records;
 mod rows;
 mod save;
 mod seal;
+mod server;
+mod store;
 mod stored;
 mod work;
 mod writer;
 
 pub use model::*;
+pub use node::{Hold, Node};
 pub use purge::{Purge, Purged};
 pub use records::Mark;
 pub use seal::{Keys, KeysError, SealError};
@@ -29,19 +33,21 @@ use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, SignedReceipt};
 use crate::record::{Record, Subject};
 use command::{Accept, Change, ClaimWaiting, Command, Reply, Retrying, Settlement};
-use file::File;
+use file::Alone;
 use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
+use node::{Held, Standing};
 use records::Book;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Sqlite, SqliteConnection};
+use sqlx::postgres::PgConnectOptions;
+use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use std::time::{Duration, Instant};
+use store::{Connection, Readers, Store};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 use work::Action;
 use writer::Writer;
@@ -49,59 +55,138 @@ use writer::Writer;
 /// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// How a writer works.
+struct Options {
+    max_batch: NonZeroUsize,
+    keys: Keys,
+    quiet: Duration,
+    alone: Option<Alone>,
+}
+
+/// Where a ledger lies: a file for one gateway, or a database server that several share.
+#[derive(Clone, Debug)]
+pub enum Place {
+    File(PathBuf),
+    /// A gateway says which node it is; an operator's command need not.
+    Server(Box<PgConnectOptions>, Option<Node>),
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Place {
+        Place::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(path: &PathBuf) -> Place {
+        Place::File(path.clone())
+    }
+}
+
+/// Without anything secret.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File(path) => path.display().fmt(f),
+            Place::Server(server, _) => {
+                write!(f, "database {} on {}", server.get_database().unwrap_or_default(), server.get_host())
+            }
+        }
+    }
+}
+
 /// A handle on the ledger; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
-    readers: SqlitePool,
+    readers: Readers,
     writable: Arc<AtomicBool>,
-    book: Arc<Book>,
+    held: watch::Receiver<Held>,
+    /// None for a server, which is asked each time.
+    book: Option<Arc<Book>>,
 }
 
 impl Ledger {
-    /// For the gateway, of which there is one: whoever held something before is gone, so that it is due.
-    pub async fn open(path: &Path, max_batch: NonZeroUsize, keys: Keys) -> Result<Ledger, Error> {
-        Ledger::open_file(File::at(path), max_batch, keys, QUIET).await
+    /// For a gateway. At a file there is one: whoever held something before is gone, so that it is due. On a server it
+    /// takes its place among others; what it held when it was there last is due.
+    pub async fn open(place: impl Into<Place>, max_batch: NonZeroUsize, keys: Keys) -> Result<Ledger, Error> {
+        Ledger::open_store(Store::at(place.into()), max_batch, keys, QUIET).await
     }
 
-    async fn open_file(file: File, max_batch: NonZeroUsize, keys: Keys, quiet: Duration) -> Result<Ledger, Error> {
-        file.prepare().await?;
-        let mut connection = file.writer().await.map_err(unavailable)?;
-        batch::release(&mut connection, &keys, micros(Timestamp::now())).await.map_err(unavailable)?;
-        let book = Book::load(&mut connection).await.map_err(unavailable)?;
-        Ledger::start(file, connection, book, max_batch, keys, quiet)
+    async fn open_store(store: Store, max_batch: NonZeroUsize, keys: Keys, quiet: Duration) -> Result<Ledger, Error> {
+        let alone = store.alone()?;
+        store.prepare().await?;
+        let mut connection = store.writer().await.map_err(unavailable)?;
+        let mut standing = Standing::new(store.node(), connection.is_server());
+        batch::start(&mut connection, &mut standing, &keys).await.map_err(unavailable)?;
+        let book = match connection.is_server() {
+            true => None,
+            false => Some(Arc::new(Book::load(&mut connection).await.map_err(unavailable)?)),
+        };
+        Ledger::start(store, connection, standing, book, Options { max_batch, keys, quiet, alone })
     }
 
-    /// For an operator's command: the gateway may be running on the same file, and keeps what it holds. Without keys,
-    /// as no command shows payload or writes any.
-    pub async fn open_beside(path: &Path) -> Result<Ledger, Error> {
-        let file = File::at(path);
-        file.check().await?;
-        let connection = file.writer().await.map_err(unavailable)?;
-        Ledger::start(file, connection, Book::default(), NonZeroUsize::MIN, Keys::default(), QUIET)
+    /// For an operator's command: gateways may be running on the same ledger, and keep what they hold. Without keys, as
+    /// no command shows payload or writes any.
+    pub async fn open_beside(place: impl Into<Place>) -> Result<Ledger, Error> {
+        let store = Store::at(match place.into() {
+            Place::Server(server, _) => Place::Server(server, None),
+            file => file,
+        });
+        store.check().await?;
+        let connection = store.writer().await.map_err(unavailable)?;
+        let standing = Standing::new(None, connection.is_server());
+        let options = Options { max_batch: NonZeroUsize::MIN, keys: Keys::default(), quiet: QUIET, alone: None };
+        Ledger::start(store, connection, standing, None, options)
     }
 
     fn start(
-        file: File,
-        connection: SqliteConnection,
-        book: Book,
-        max_batch: NonZeroUsize,
-        keys: Keys,
-        quiet: Duration,
+        store: Store,
+        connection: Connection,
+        standing: Standing,
+        book: Option<Arc<Book>>,
+        options: Options,
     ) -> Result<Ledger, Error> {
+        let Options { max_batch, keys, quiet, alone } = options;
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
-        let readers = file.readers();
-        let memory = Memory::default();
+        let (readers, held) = (store.readers(), standing.watch());
         let writable = Arc::new(AtomicBool::new(true));
-        let connection = Some(connection);
-        let shared = writable.clone();
-        let writer =
-            Writer { file, connection, memory, commands, max_batch, keys, quiet, changed: None, writable: shared };
+        let writer = Writer {
+            store,
+            connection: Some(connection),
+            standing,
+            alone,
+            memory: Memory::default(),
+            commands,
+            max_batch,
+            keys,
+            quiet,
+            changed: None,
+            writable: writable.clone(),
+        };
         writer.start().map_err(|error| {
             tracing::error!(%error, "the ledger cannot be started");
             Error::Unavailable
         })?;
-        Ok(Ledger { commands: sender, readers, writable, book: Arc::new(book) })
+        Ok(Ledger { commands: sender, readers, writable, held, book })
+    }
+
+    /// Whether what was claimed is still the caller's, to be asked before it is sent. Waits where that is not known, as
+    /// while the database is away.
+    pub async fn holds(&self, Hold(holder): Hold) -> bool {
+        let holds = |held: &Held| match held.until {
+            _ if held.node != holder => Some(false),
+            Some(until) if until <= Instant::now() => None,
+            _ => Some(true),
+        };
+        if let Some(known) = holds(&self.held.borrow()) {
+            return known;
+        }
+        let mut held = self.held.clone();
+        match held.wait_for(|held| holds(held).is_some()).await {
+            Ok(held) => holds(&held) == Some(true),
+            Err(_) => false,
+        }
     }
 
     /// As far as the last write tells.
@@ -111,22 +196,33 @@ impl Ledger {
 
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, Error> {
         let accept = Box::new(Accept::new(message));
-        let record = accept.message.record.as_ref();
-        let _writing = record.map(|record| self.book.begin(accept.message.subject, record));
+        let record = accept.message.record.as_ref().zip(self.book.as_ref());
+        let _writing = record.map(|(record, book)| book.begin(accept.message.subject, record));
         self.ask(|reply| Command::Accept(accept, reply)).await
     }
 
     /// To be taken before the records are read.
-    pub fn mark(&self, subject: Subject) -> Mark {
-        self.book.mark(subject)
+    pub async fn mark(&self, subject: Subject) -> Mark {
+        if let Some(book) = &self.book {
+            return book.mark(subject);
+        }
+        let newest = async { records::newest_of_all(&mut self.reader().await?).await.map_err(unavailable) };
+        Mark::newest(subject, newest.await.ok())
+    }
+
+    /// Nothing came since. Asked before something is done on the ground of what was read.
+    pub async fn is_current(&self, mark: &Mark) -> bool {
+        let Some(subject) = mark.to_ask() else { return mark.is_current_at(&HashMap::new()) };
+        let newest = async { records::newest(&mut self.reader().await?, vec![subject]).await.map_err(unavailable) };
+        newest.await.is_ok_and(|newest| mark.is_current_at(&newest))
     }
 
     /// What is on record about a person, in the order in which it came, and every withdrawal of these consents.
     pub async fn records(&self, subject: Subject, consents: &[String]) -> Result<Vec<Record>, Error> {
-        if !self.book.may_know(subject, consents) {
+        if self.book.as_ref().is_some_and(|book| !book.may_know(subject, consents)) {
             return Ok(Vec::new());
         }
-        records::about(&mut *self.reader().await?, subject, consents).await.map_err(unavailable)
+        records::about(&mut self.reader().await?, subject, consents).await.map_err(unavailable)
     }
 
     /// It went out. That weighs more than a newer message that came meanwhile.
@@ -260,12 +356,12 @@ impl Ledger {
 
     /// For which recipients deliveries wait.
     pub async fn waiting_for(&self) -> Result<Vec<WaitingFor>, Error> {
-        read::waiting_for(&mut *self.reader().await?).await.map_err(unavailable)
+        read::waiting_for(&mut self.reader().await?).await.map_err(unavailable)
     }
 
     /// What is final and owes a receipt.
     pub async fn unreceipted(&self, limit: usize) -> Result<Vec<Due>, Error> {
-        read::unreceipted(&mut *self.reader().await?, &Keys::default(), limit).await.map_err(unavailable)
+        read::unreceipted(&mut self.reader().await?, &Keys::default(), limit).await.map_err(unavailable)
     }
 
     /// [`Error::NoSuchRow`] if it has one already; there is only ever one.
@@ -293,33 +389,33 @@ impl Ledger {
     }
 
     pub async fn delivery(&self, delivery: DeliveryKey) -> Result<Row, Error> {
-        let row = read::delivery(&mut *self.reader().await?, delivery).await.map_err(unavailable)?;
+        let row = read::delivery(&mut self.reader().await?, delivery).await.map_err(unavailable)?;
         row.ok_or(Error::NoSuchRow)
     }
 
     /// A newer message of its series came: it ended so, or will once whoever holds it reports.
     pub async fn is_superseded(&self, delivery: DeliveryKey) -> Result<bool, Error> {
-        let found = read::is_superseded(&mut *self.reader().await?, delivery).await.map_err(unavailable)?;
+        let found = read::is_superseded(&mut self.reader().await?, delivery).await.map_err(unavailable)?;
         found.ok_or(Error::NoSuchRow)
     }
 
     /// The newest first.
     pub async fn list(&self, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>, Error> {
-        read::list(&mut *self.reader().await?, outcomes, limit).await.map_err(unavailable)
+        read::list(&mut self.reader().await?, outcomes, limit).await.map_err(unavailable)
     }
 
     pub async fn receipt(&self, receipt_id: Uuid) -> Result<Option<SignedReceipt>, Error> {
-        read::receipt(&mut *self.reader().await?, receipt_id).await.map_err(unavailable)
+        read::receipt(&mut self.reader().await?, receipt_id).await.map_err(unavailable)
     }
 
     /// The receipts that there are of these messages of one source.
     pub async fn receipts_of(&self, source: &str, ids: &[String]) -> Result<Vec<DueReceipt>, Error> {
         let identities = ids.iter().map(|id| command::identity_of(source, id, &[])).collect();
-        read::receipts_of(&mut *self.reader().await?, identities).await.map_err(unavailable)
+        read::receipts_of(&mut self.reader().await?, identities).await.map_err(unavailable)
     }
 
     pub async fn waiting(&self) -> Result<Vec<Waiting>, Error> {
-        read::waiting(&mut *self.reader().await?).await.map_err(unavailable)
+        read::waiting(&mut self.reader().await?).await.map_err(unavailable)
     }
 
     /// What is parked is tried again, as if for the first time.
@@ -334,7 +430,7 @@ impl Ledger {
 
     /// What went to whom of a person's data, or may have gone, the oldest first.
     pub async fn disclosed(&self, subject: Subject, since: Timestamp) -> Result<Vec<Disclosed>, Error> {
-        disclosed::about(&mut *self.reader().await?, subject, micros(since)).await.map_err(unavailable)
+        disclosed::about(&mut self.reader().await?, subject, micros(since)).await.map_err(unavailable)
     }
 
     /// Somebody looks into what is known of a person.
@@ -355,7 +451,7 @@ impl Ledger {
     ) -> Result<Purged, Error> {
         let records = match what {
             Purge::Records => {
-                purge::ended_records(&mut *self.reader().await?, before, limit).await.map_err(unavailable)?
+                purge::ended_records(&mut self.reader().await?, before, limit).await.map_err(unavailable)?
             }
             _ => Default::default(),
         };
@@ -382,7 +478,7 @@ impl Ledger {
         answer.await.unwrap_or(Err(Error::Unavailable))
     }
 
-    async fn reader(&self) -> Result<PoolConnection<Sqlite>, Error> {
+    async fn reader(&self) -> Result<Connection, Error> {
         self.readers.acquire().await.map_err(unavailable)
     }
 }
@@ -396,6 +492,9 @@ fn duration(lease: SignedDuration) -> i64 {
 }
 
 fn unavailable(error: sqlx::Error) -> Error {
+    if matches!(&error, sqlx::Error::Configuration(why) if why.is::<Error>()) {
+        return Error::InUse;
+    }
     tracing::error!(%error, "the ledger");
     Error::Unavailable
 }

@@ -28,6 +28,7 @@ pub mod html;
 pub mod http;
 pub mod httpclient;
 pub mod intake;
+pub mod jose;
 pub mod ledger;
 pub mod matrix;
 pub mod minimisation;
@@ -41,6 +42,7 @@ pub mod receipt;
 pub mod record;
 pub mod simulators;
 pub mod telemetry;
+pub mod tls;
 pub mod tomlfile;
 pub mod topology;
 

@@ -53,6 +53,10 @@ impl Oin {
             && text.bytes().take(8).all(|b| b.is_ascii_digit());
         well_formed.then(|| Oin(text.to_owned()))
     }
+    /// `urn:nld:oin:<OIN>:systeem:<name>` → the OIN.
+    pub fn of_source(source: &str) -> Option<Oin> {
+        Oin::parse(source.strip_prefix("urn:nld:oin:")?.split(':').next()?)
+    }
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -18,8 +18,9 @@ pub use engine::{Engine, PolicyRef, Rule, Sheet, same_or_part};
 pub use truth::resources;
 
 use crate::category::{Category, CategorySet};
-use crate::directory::{Directory, Endpoint};
+use crate::directory::{Directory, Endpoint, Protection};
 use crate::party::{PartyId, Role};
+use std::sync::Arc;
 
 /// What a recipient may have. Minimisation keeps nothing beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,7 @@ impl Grant {
 pub struct Address {
     party: PartyId,
     endpoint: Endpoint,
+    protection: Option<Arc<Protection>>,
 }
 
 impl Address {
@@ -58,6 +60,10 @@ impl Address {
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
+    /// What is to be done to whatever goes there.
+    pub fn protection(&self) -> Option<&Protection> {
+        self.protection.as_deref()
+    }
 }
 
 /// The address of a party in a role, if the directory has one. A recorded decision is delivered to whatever
@@ -65,7 +71,8 @@ impl Address {
 pub fn address(directory: &Directory, party: &PartyId, role: &Role) -> Option<Address> {
     let party = directory.by_id(party).filter(|party| party.roles.contains(role))?;
     let endpoint = party.endpoint_for(role)?;
-    Some(Address { party: party.id.clone(), endpoint: endpoint.clone() })
+    let protection = party.protection_for(role).cloned();
+    Some(Address { party: party.id.clone(), endpoint: endpoint.clone(), protection })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::party::{PartyId, Role};
 use base64::Engine;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The signed statement to the sender. One per final outcome; its bytes never change once signed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,16 @@ pub struct MessageRef {
     pub id: Option<String>,
     /// `sha-256=:base64:` over the data that was received.
     pub digest: String,
+    /// Where the sender signed it, and it was right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Arc<Signature>>,
+}
+
+/// By which key of the sender, under which algorithm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    pub kid: String,
+    pub alg: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,17 +3,20 @@
 pub mod collector;
 mod log;
 pub mod metrics;
+pub mod push;
 mod spans;
 
 use crate::config;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 pub use spans::{
     current_traceparent, delivery_span, message_span, note_failure, note_outcome, note_type, publish_span,
     request_span, resumed_span, stage_span,
 };
+use std::sync::LazyLock;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{Dispatch, Metadata};
@@ -72,12 +75,7 @@ where
 }
 
 fn provider(settings: &config::Telemetry) -> Result<SdkTracerProvider, Error> {
-    let resource = opentelemetry_sdk::Resource::builder()
-        .with_service_name("ketenpoort")
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
-        .build();
-    let provider = SdkTracerProvider::builder().with_resource(resource);
+    let provider = SdkTracerProvider::builder().with_resource(resource().clone());
     let Some(endpoint) = &settings.otlp_endpoint else {
         // Receipts and logs name a trace id also where no trace is recorded.
         return Ok(provider.with_sampler(Sampler::AlwaysOff).build());
@@ -89,6 +87,18 @@ fn provider(settings: &config::Telemetry) -> Result<SdkTracerProvider, Error> {
     let batches = BatchConfigBuilder::default().with_max_queue_size(16_384).with_scheduled_delay(EXPORT_EVERY).build();
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
     Ok(provider.with_span_processor(processor).with_sampler(sampler).build())
+}
+
+/// Who sends: the same for traces and metrics, for as long as this process lives.
+fn resource() -> &'static Resource {
+    static RESOURCE: LazyLock<Resource> = LazyLock::new(|| {
+        Resource::builder()
+            .with_service_name("ketenpoort")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
+            .build()
+    });
+    &RESOURCE
 }
 
 fn is_ours(about: &Metadata<'_>) -> bool {

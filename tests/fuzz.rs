@@ -126,3 +126,8 @@ fn a_receipt_that_was_changed_does_not_verify() {
     properties::receipt::every_byte().for_each(|change| hold(target, &change));
     hold_for_mutations_of_seeds("receipt", 500);
 }
+
+#[test]
+fn a_signature_that_was_changed_does_not_verify() {
+    hold_for_mutations_of_seeds("signature", 3_000);
+}

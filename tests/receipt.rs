@@ -33,6 +33,7 @@ fn receipt() -> Receipt {
             // A partner may put anything into an id, also what would move a cursor.
             id: Some("één-\u{1b}[2J".to_owned()),
             digest: "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:".to_owned(),
+            signature: None,
         },
         outcome: Outcome::Refused,
         reason: Some(Reason::new(Code::NoGround, "no ground")),

@@ -68,7 +68,7 @@ pub fn check(data: &[u8]) {
     let directory = &pipeline().directory;
     let user = raw.user_id.as_deref().and_then(|user| directory.by_user(user));
     let owner = raw.queue_of.as_ref().and_then(|id| directory.by_id(id));
-    match pipeline().open(&raw) {
+    match pipeline().open(&raw, now()) {
         Ok(envelope) => {
             let user = user.expect("only a proven user gets in");
             assert_eq!(envelope.sender(), &user.id, "another sender than the broker proved");

@@ -68,7 +68,7 @@ pub fn checked(data: &[u8]) -> Option<usize> {
     let known: Option<Facts> = serde_json::from_str(facts).ok();
     let facts: Value = known.as_ref().and_then(|_| serde_json::from_str(facts).ok()).unwrap_or_default();
 
-    if let Err(rejection) = pipeline().open(&raw).and_then(|envelope| pipeline().validate(envelope, now())) {
+    if let Err(rejection) = pipeline().open(&raw, now()).and_then(|envelope| pipeline().validate(envelope, now())) {
         assert_discreet(&rejection, &raw);
     }
     let values = values(name, message, &facts);

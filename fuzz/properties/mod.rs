@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod json;
 pub mod mapping;
 pub mod receipt;
+pub mod signature;
 pub mod xml;
 
 use ketenpoort::catalogue::Sources;
@@ -25,11 +26,12 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "envelope", check: envelope::check, seeds: envelope::seeds },
     Target { name: "json", check: json::check, seeds: json::seeds },
     Target { name: "mapping", check: mapping::check, seeds: mapping::seeds },
     Target { name: "receipt", check: receipt::check, seeds: receipt::seeds },
+    Target { name: "signature", check: signature::check, seeds: signature::seeds },
     Target { name: "xml", check: xml::check, seeds: xml::seeds },
 ];
 

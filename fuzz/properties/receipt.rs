@@ -39,6 +39,7 @@ fn receipt() -> Receipt {
             source: Some("urn:nld:oin:00000099000900000001:systeem:tulp".to_owned()),
             id: Some("c9f0f895-fb98-4b91-9c2e-5a7d3e8f6b22".to_owned()),
             digest: "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:".to_owned(),
+            signature: None,
         },
         outcome: Outcome::Delivered,
         reason: None,

@@ -93,6 +93,8 @@ fn for_a_person(receipt: &Receipt) -> String {
     line("source", message.source.as_deref());
     line("id", message.id.as_deref());
     line("received", Some(&message.digest));
+    let signed = message.signature.as_ref().map(|signature| format!("{} with key {}", signature.alg, signature.kid));
+    line("signed", signed.as_deref());
     line("forwarded", receipt.forwarded_digest.as_deref());
     line("recipient", recipient.as_deref());
     line("policies", Some(&receipt.policy_version));

@@ -84,11 +84,44 @@ fn wrong_values_are_refused() {
         ("[broker", "expected"),
         ("[retention]\nlog_years = 3", "from 4"),
         ("[retention]\ntraffic_months = 7", "6 at most"),
+        ("[delivery]\ncert_file = \"cert.pem\"", "come together"),
+        ("[http]\nkey_file = \"key.pem\"", "come together"),
+        ("[http]\nclient_ca_file = \"ca.pem\"", "needs cert_file"),
     ];
     for (text, hint) in table {
         let findings = load(&format!("{GOOD}\n{text}\n")).unwrap_err();
         let hints: Vec<_> = findings.iter().map(|f| f.problem.hint.as_str()).collect();
         assert!(hints.iter().any(|h| h.contains(hint)), "{text}: {hints:?}");
+    }
+}
+
+#[test]
+fn without_tls_only_this_machine_is_reached_unless_it_is_allowed() {
+    let config = |broker: &str, iris: &str, more: &str| {
+        let text = GOOD.replace("amqp://ketenpoort:hunter2@localhost", broker).replace("http://127.0.0.1:18100", iris);
+        load(&text.replace("[iris]", &format!("{more}\n[iris]\n{more}")))
+    };
+    let (broker, iris) = ("amqp://u:hunter2@localhost", "http://127.0.0.1:18100");
+    for here in ["amqp://u:p@LOCALHOST:5672/v", "amqp://127.0.0.7", "amqp://[::1]:1", "amqps://broker.example"] {
+        assert!(config(here, iris, "").unwrap().in_the_clear().is_empty(), "{here}");
+    }
+    for here in ["http://localhost:1", "http://[::1]/iris", "https://iris.example"] {
+        assert!(config(broker, here, "").unwrap().in_the_clear().is_empty(), "{here}");
+    }
+    let away = [
+        ("amqp://u:hunter2@broker.example", iris, "broker"),
+        ("amqp://u:hunter2@10.0.0.1:5672/v", iris, "broker"),
+        ("amqp://u:hunter2@localhost.example", iris, "broker"),
+        (broker, "http://iris.example", "iris"),
+        (broker, "HTTP://[2001:db8::1]/", "iris"),
+    ];
+    for (broker, iris, section) in away {
+        let findings = config(broker, iris, "").unwrap_err();
+        let [finding] = findings.as_slice() else { panic!("{broker} {iris}: {findings:?}") };
+        assert_eq!(finding.problem.place, section, "{broker} {iris}");
+        assert!(finding.problem.hint.contains("without TLS") && !finding.problem.hint.contains("hunter2"));
+        let allowed = config(broker, iris, "allow_plaintext = true").unwrap();
+        assert_eq!(allowed.in_the_clear().len(), 1, "it is still told");
     }
 }
 

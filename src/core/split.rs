@@ -54,7 +54,7 @@ impl Pipeline {
 
     /// An item as far as it can be known without asking anybody.
     pub fn plan_item(&self, item: &RawMessage, now: Timestamp) -> Result<Plan, Box<Rejection>> {
-        let valid = self.open(item).and_then(|envelope| self.validate(envelope, now))?;
+        let valid = self.open(item, now).and_then(|envelope| self.validate(envelope, now))?;
         Ok(self.complete(&self.decide(valid, None, now), None))
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Failure;
 use super::amqp::Publication;
+use crate::party::Oin;
+use crate::tls::Outgoing;
 use crate::{config, httpclient};
 use base64::Engine;
 use jiff::Timestamp;
@@ -10,6 +12,7 @@ use reqwest::RequestBuilder;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// As the HTTP binding of CloudEvents says (section 3.1.3.2); what is not ASCII is always encoded.
@@ -20,18 +23,29 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    http: httpclient::Client,
 }
 
 impl Client {
     pub fn new(config: &config::Delivery) -> Result<Client, httpclient::Error> {
         let timeout = config.webhook_timeout.get();
-        Ok(Client { http: httpclient::client(config.ca_file.as_deref(), timeout, timeout)? })
+        Ok(Client { http: httpclient::Client::new("webhooks", config.certificates(), timeout, timeout)? })
     }
 
-    /// Delivered once the recipient says so in its status line.
-    pub async fn post(&self, publication: Publication, structured: bool) -> Result<(), Failure> {
-        let mut request = self.http.post(&publication.to).header("idempotency-key", &publication.message_id);
+    /// What of it is in files, to be read anew when these change.
+    pub fn certificates(&self) -> Arc<Outgoing> {
+        self.http.certificates()
+    }
+
+    /// Delivered once the recipient says so in its status line. Where the directory names a `holder`, nothing goes to
+    /// anyone whose certificate has another OIN.
+    pub async fn post(&self, publication: Publication, structured: bool, holder: Option<&Oin>) -> Result<(), Failure> {
+        let http = match holder {
+            Some(oin) => self.http.to_holder_of(oin),
+            None => self.http.to_anyone(),
+        };
+        let http = http.map_err(|_| Failure::Mistrusted)?;
+        let mut request = http.post(&publication.to).header("idempotency-key", &publication.message_id);
         if let Some(traceparent) = &publication.traceparent {
             request = request.header("traceparent", traceparent);
         }
@@ -39,6 +53,7 @@ impl Client {
             if structured { in_structured_mode(request, &publication) } else { in_binary_mode(request, publication) };
         let response = request.send().await.map_err(|error| match error.is_timeout() {
             true => Failure::Timeout,
+            false if httpclient::is_mistrust(&error) => Failure::Mistrusted,
             false => Failure::Unreachable,
         })?;
         let status = response.status();

@@ -47,6 +47,10 @@ pub fn partners(from: &Path, to: &Path, own: &str, webhooks: SocketAddr) -> Resu
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let path = entry?.path();
+        if path.to_string_lossy().ends_with(".jwks.json") {
+            std::fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+            continue;
+        }
         let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|e| e == "toml")) else { continue };
         let wrong = |error: &dyn std::fmt::Display| Error::File(path.clone(), error.to_string());
         let mut file: Table = std::fs::read_to_string(&path)?.parse().map_err(|e| wrong(&e))?;

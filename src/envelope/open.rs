@@ -2,11 +2,14 @@
 
 use super::{Attributes, Envelope, RawMessage, Rejection};
 use crate::code::Code;
-use crate::directory::Directory;
+use crate::directory::{Directory, Party};
+use crate::jose::{self, detached};
 use crate::outcome::Problem;
 use crate::party::Oin;
 use crate::personal::Personal;
+use crate::receipt::Signature;
 use crate::validation::{formats, json, schema};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ pub fn open(
     raw: &RawMessage,
     directory: &Directory,
     sizes: Sizes<impl Fn(&str) -> bool>,
+    now: Timestamp,
 ) -> Result<Envelope, Box<Rejection>> {
     let body = raw.body.reveal_personal_data();
     let mut rejection = Rejection::of(raw);
@@ -66,6 +70,8 @@ pub fn open(
         // What the sender knows is the list.
         rejection.identity.message.digest.clone_from(list);
     }
+    // It is no attribute that says anything about the message, and nothing else reads it.
+    let signature = context.remove(jose::SIGNATURE);
     let mut problems = attribute_problems(&context);
     let sender = match (user, owner) {
         (Some(user), owner) if owner.is_none_or(|owner| owner.id == user.id) => Some(user),
@@ -79,9 +85,24 @@ pub fn open(
             None
         }
     };
-    let claimed = context.get("source").map(|source| oin_of(source));
+    let is_new = !raw.admitted && raw.part_of.is_none();
+    let signed = match sender.filter(|_| is_new) {
+        Some(sender) => signed(sender, signature.as_deref(), &data, &context, now),
+        None => Ok(None),
+    };
+    let claimed = context.get("source").map(|source| Oin::of_source(source));
     match (sender, claimed) {
-        (Some(sender), Some(oin)) if oin.as_ref() == Some(&sender.oin) => rejection.name_as(&context),
+        (Some(sender), Some(oin)) if oin.as_ref() == Some(&sender.oin) => match signed {
+            Ok(signature) => {
+                rejection.identity.message.signature = signature.map(Arc::new);
+                rejection.name_as(&context);
+            }
+            Err(wrong) => {
+                context.extend(signature.map(|signature| (jose::SIGNATURE.to_owned(), signature)));
+                rejection.name_unsigned(&context);
+                problems.extend(wrong);
+            }
+        },
         (Some(_), Some(_)) => {
             problems.push(Problem::new(Code::SenderMismatch, "source", Code::SenderMismatch.hint()));
         }
@@ -97,6 +118,25 @@ pub fn open(
         data: Personal::new(data),
         internal: raw.part_of.is_some(),
     })
+}
+
+/// Whose signature it is, where the directory has keys of the sender.
+fn signed(
+    sender: &Party,
+    signature: Option<&str>,
+    data: &[u8],
+    context: &Context,
+    now: Timestamp,
+) -> Result<Option<Signature>, Vec<Problem>> {
+    let Some(signs) = &sender.signs else { return Ok(None) };
+    match signature {
+        Some(jws) => detached::verify(jws, data, context, &signs.keys, now).map(Some),
+        None if signs.required => {
+            let code = Code::SignatureMissing;
+            Err(vec![Problem::new(code, jose::SIGNATURE, code.hint())])
+        }
+        None => Ok(None),
+    }
 }
 
 impl<F: Fn(&str) -> bool> Sizes<F> {
@@ -221,12 +261,6 @@ fn attributes(mut context: Context) -> Attributes {
         sequence: take("sequence").and_then(|s| s.parse().ok()),
         data_content_type: take("datacontenttype"),
     }
-}
-
-/// `urn:nld:oin:<OIN>:systeem:<name>` → the OIN.
-fn oin_of(source: &str) -> Option<Oin> {
-    let rest = source.strip_prefix("urn:nld:oin:")?;
-    Oin::parse(rest.split(':').next()?)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub use wire::Schemas;
 
 use super::{CaseData, Facts, Person, Unavailable};
 use crate::category::CategorySet;
+use crate::tls::Outgoing;
 use crate::{config, httpclient};
 use call::{Call, Connection};
 use std::fmt;
@@ -92,6 +93,11 @@ impl Client {
         };
         let _slot = case_data.acquire().await;
         connection.make(call, |bytes| schemas.read_case_data(bytes, categories)).await
+    }
+
+    /// What of the connection is in files, to be read anew when these change.
+    pub fn certificates(&self) -> Arc<Outgoing> {
+        self.iris.connection.certificates()
     }
 
     /// Is IRIS left alone after failures? Messages that need it wait meanwhile.

@@ -1,5 +1,6 @@
 //! One message from the broker: considered, recorded, acknowledged, and only then sent on.
 
+use super::protect::Of;
 use super::series::Line;
 use super::{Became, Considered, Gateway};
 use crate::code::Code;
@@ -44,7 +45,7 @@ impl Gateway {
 
     async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
         let now = Timestamp::now();
-        let Inbound { raw, acker, room, .. } = inbound;
+        let Inbound { mut raw, acker, room, .. } = inbound;
         let pipeline = self.pipeline();
         let considered = self.consider(&pipeline, &raw, now, false).await;
         // Taken before the ledger decides about the order, held until the deliveries are over.
@@ -81,6 +82,7 @@ impl Gateway {
             acker.release().await;
             return;
         };
+        raw.admitted = true;
         let goes_on = async {
             if is_list && !message.conflict {
                 self.after_list(accepted, message, &raw).await;
@@ -102,17 +104,19 @@ impl Gateway {
         line: Option<Arc<Line>>,
     ) {
         match accepted {
-            Accepted::New { message: key, deliveries, receipts } => {
+            Accepted::New { message: key, deliveries, hold, receipts } => {
                 let head = Arc::new(head(key, &message));
                 let mut became = Vec::with_capacity(deliveries.len());
                 let mut sends = Vec::new();
                 for ((delivery, planned), address) in deliveries.into_iter().zip(message.deliveries).zip(addresses) {
                     became.extend(self.count(head.kind.as_deref(), &planned.state));
-                    let (State::Ready(outgoing), Some(recipient)) = (planned.state, planned.recipient) else {
-                        continue;
-                    };
+                    self.metrics.decided(&planned.decision);
+                    let State::Ready(outgoing) = planned.state else { continue };
+                    // Where another gateway has an older one of the series in hand, this one follows it.
+                    let (Some(recipient), Some(hold)) = (planned.recipient, hold) else { continue };
                     let job = super::outbox::Job {
                         delivery,
+                        hold,
                         head: head.clone(),
                         recipient,
                         key: planned.idempotency_key,
@@ -178,7 +182,13 @@ impl Gateway {
     fn new_delivery(&self, planned: Planned, message: &NewMessage, now: Timestamp) -> (NewDelivery, Option<Address>) {
         let recipient = (planned.recipient, planned.role);
         let (state, address) = match planned.fate {
-            Fate::Deliver(outgoing, address) => (State::Ready(outgoing), Some(address)),
+            Fate::Deliver(outgoing, address) => {
+                let of = Of { key: planned.idempotency_key, id: &message.id, received_at: message.received_at };
+                match self.protected(outgoing, &address, of, now) {
+                    Ok(outgoing) => (State::Ready(outgoing), Some(address)),
+                    Err(reason) => (State::Waiting { outcome: Outcome::Parked, reason, again_at: None }, None),
+                }
+            }
             Fate::Wait(outcome, reason, until) => {
                 let again_at = until.or_else(|| self.again_at(outcome, 0, now));
                 (State::Waiting { outcome, reason, again_at }, None)

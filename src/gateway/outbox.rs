@@ -1,5 +1,6 @@
 //! What must go out: each delivery until it is taken or parked, as it came in or decided anew.
 
+use super::protect::{Of, event_time, is_fit};
 use super::series::Line;
 use super::{Became, Gateway};
 use crate::code::Code;
@@ -8,7 +9,7 @@ use crate::delivery::amqp::Publication;
 use crate::delivery::gate::{Gate, Health, Pass};
 use crate::delivery::{Class, Failure};
 use crate::directory::Endpoint;
-use crate::ledger::{DeliveryKey, Due, Head, Mark, Outgoing, Retry};
+use crate::ledger::{DeliveryKey, Due, Head, Hold, Mark, Outgoing, Retry};
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -26,6 +27,7 @@ pub(super) const AT_ONCE: usize = 128;
 /// One delivery on its way.
 pub(super) struct Job {
     pub delivery: DeliveryKey,
+    pub hold: Hold,
     pub head: Arc<Head>,
     pub recipient: (PartyId, Role),
     /// Same on every attempt; the recipient recognises a repetition by it.
@@ -64,6 +66,8 @@ pub(super) struct Event<'a> {
     pub kind: &'a str,
     pub content_type: &'a str,
     pub correlation_id: Option<&'a str>,
+    /// The same however often it is sent.
+    pub time: Timestamp,
 }
 
 impl Gateway {
@@ -77,6 +81,13 @@ impl Gateway {
             let reason = Reason::new(Code::NotAddressable, Code::NotAddressable.hint());
             return self.park(job.delivery, reason).await;
         };
+        if !is_fit(&job.outgoing, &address) {
+            // In a box: hardly ever.
+            match Box::pin(self.refit(job, &address)).await {
+                Ok(fit) => job = fit,
+                Err(became) => return became,
+            }
+        }
         // Before its turn, so that no more than a few wait for the turn of another that hangs.
         let gate = self.gates.gate(address.party());
         let let_through = job.pass.take().filter(|pass| pass.is_for(address.party()));
@@ -98,10 +109,21 @@ impl Gateway {
 
     async fn attempt(self: &Arc<Self>, job: Job, address: &Address, gate: &Gate, pass: Pass) -> Became {
         // From the moment that a withdrawal is acknowledged, nothing goes out that was decided without it.
-        if job.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+        if let Some(mark) = &job.mark
+            && !self.ledger.is_current(mark).await
+        {
             let reason = Reason::new(Code::FactsChanged, Code::FactsChanged.hint());
             let tried = job.tried;
             return self.retry(job, Timestamp::now(), reason, tried).await;
+        }
+        // Who lost it to another gateway, or does not know, sends nothing.
+        let holds = tokio::select! {
+            biased;
+            holds = self.ledger.holds(job.hold) => holds,
+            () = self.stopping.cancelled() => false,
+        };
+        if !holds {
+            return (Outcome::Retrying, Some(Code::LeaseLost));
         }
         let (party, traceparent) = (address.party().as_str(), job.head.traceparent.as_deref());
         let span = crate::telemetry::delivery_span(address.endpoint(), party, job.key, traceparent);
@@ -124,17 +146,21 @@ impl Gateway {
             kind: &job.outgoing.kind,
             content_type: &job.outgoing.content_type,
             correlation_id: Some(&job.head.id),
+            time: event_time(job.head.received_at),
         };
-        let body = job.outgoing.body.reveal_personal_data().clone();
+        let publication = |to: &str| {
+            let body = job.outgoing.body.reveal_personal_data().clone();
+            self.signed(self.publication(&event, to.to_owned(), body), address)
+        };
         let (way, sent) = match address.endpoint() {
             Endpoint::Amqp { queue } => {
-                let publication = self.publication(&event, queue.clone(), body);
+                let publication = publication(queue);
                 ("amqp", self.publisher.publish(publication).await)
             }
-            Endpoint::Webhook { url, structured } => {
-                let publication = self.publication(&event, url.clone(), body);
+            Endpoint::Webhook { url, structured, holder } => {
+                let publication = publication(url);
                 // In a box: it is large, and most messages do not go this way.
-                ("webhook", Box::pin(self.webhooks.post(publication, *structured)).await)
+                ("webhook", Box::pin(self.webhooks.post(publication, *structured, holder.as_ref())).await)
             }
         };
         self.metrics.attempted(way, if sent.is_ok() { "ok" } else { "failed" });
@@ -145,24 +171,28 @@ impl Gateway {
     }
 
     pub(super) fn publication(&self, event: &Event<'_>, to: String, body: Vec<u8>) -> Publication {
-        let mut attributes = vec![
-            ("id", event.id.to_string()),
-            ("source", self.issuer.clone()),
-            ("specversion", "1.0".to_owned()),
-            ("type", event.kind.to_owned()),
-            ("time", Timestamp::now().to_string()),
-        ];
-        if let Some(correlation_id) = event.correlation_id {
-            attributes.push(("correlationid", correlation_id.to_owned()));
-        }
         Publication {
             to,
             body: Personal::new(body),
             content_type: event.content_type.to_owned(),
             message_id: event.id.to_string(),
-            attributes,
+            attributes: self.attributes(event),
             traceparent: crate::telemetry::current_traceparent(),
         }
+    }
+
+    pub(super) fn attributes(&self, event: &Event<'_>) -> Vec<(&'static str, String)> {
+        let mut attributes = vec![
+            ("id", event.id.to_string()),
+            ("source", self.issuer.clone()),
+            ("specversion", "1.0".to_owned()),
+            ("type", event.kind.to_owned()),
+            ("time", event.time.to_string()),
+        ];
+        if let Some(correlation_id) = event.correlation_id {
+            attributes.push(("correlationid", correlation_id.to_owned()));
+        }
+        attributes
     }
 
     async fn delivered(self: &Arc<Self>, job: Job) -> Became {
@@ -171,7 +201,8 @@ impl Gateway {
         let receipt =
             self.receipt(&job.head, Some(&job.recipient), job.key, Outcome::Delivered, None, job.decision, digest);
         self.metrics.outcome(job.head.kind.as_deref(), Outcome::Delivered.as_str(), "");
-        self.metrics.delivered_after(now.duration_since(job.head.received_at));
+        let age = now.duration_since(job.head.received_at);
+        self.metrics.delivered_after(job.head.kind.as_deref(), job.recipient.0.as_str(), age);
         let recorded = self.until_recorded(|| self.ledger.delivered(job.delivery, receipt.clone(), now)).await;
         if let Some(receipt) = recorded {
             self.send_receipt(receipt).await;
@@ -314,6 +345,11 @@ impl Gateway {
         };
         match planned.fate {
             Fate::Deliver(outgoing, address) => {
+                let of = Of { key: due.idempotency_key, id: &due.message.id, received_at: due.message.received_at };
+                let outgoing = match self.protected(outgoing, &address, of, now) {
+                    Ok(outgoing) => outgoing,
+                    Err(reason) => return Some(self.park(due.delivery, reason).await),
+                };
                 let ready = || self.ledger.make_ready(due.delivery, outgoing.clone(), planned.decision.clone());
                 self.until_recorded(ready).await?;
                 let mark = mark.filter(|_| planned.volatile);
@@ -349,6 +385,7 @@ impl Gateway {
     pub(super) fn job(&self, due: &Due, recipient: (PartyId, Role), outgoing: Outgoing, decision: Decision) -> Job {
         Job {
             delivery: due.delivery,
+            hold: due.hold,
             head: Arc::new(due.message.clone()),
             recipient,
             key: due.idempotency_key,

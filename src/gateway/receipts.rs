@@ -93,6 +93,7 @@ impl Gateway {
             kind: RECEIPT_TYPE,
             content_type: "application/jose",
             correlation_id: None,
+            time: Timestamp::now(),
         };
         let publication = self.publication(&event, party.receipts.clone(), receipt.jws.as_str().as_bytes().to_vec());
         match self.publisher.publish(publication).await {

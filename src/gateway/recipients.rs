@@ -113,7 +113,8 @@ impl Gateway {
             let party = gate.party().as_str();
             let of = waiting.iter().find(|of| of.recipient == *gate.party());
             self.metrics.recipient_down(party, gate.is_down());
-            self.metrics.waiting_for(party, of.map_or(0, |of| of.count));
+            let age = of.map_or(SignedDuration::ZERO, |of| Timestamp::now().duration_since(of.oldest));
+            self.metrics.waiting_for(party, of.map_or(0, |of| of.count), age);
         }
         let too_old = SignedDuration::try_from(self.room.max_age).map_or(Timestamp::MIN, |age| Timestamp::now() - age);
         for waiting in waiting {

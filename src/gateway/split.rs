@@ -69,7 +69,7 @@ impl Gateway {
         let interrupted = (Outcome::Retrying, Some(Code::InTurn));
         let Ok(_turn) = self.lists.acquire().await else { return interrupted };
         let (pipeline, now) = (self.pipeline(), Timestamp::now());
-        let list = match pipeline.open(raw).and_then(|envelope| pipeline.validate(envelope, now)) {
+        let list = match pipeline.open(raw, now).and_then(|envelope| pipeline.validate(envelope, now)) {
             Ok(list) => list,
             // The rules changed since it was taken in.
             Err(rejection) => return self.park(of.delivery, rejection_reason(&rejection)).await,
@@ -124,7 +124,8 @@ impl Gateway {
     /// For a list that comes once more.
     async fn receipts_of_items(self: &Arc<Self>, source: &str, list: &str, raw: &RawMessage) {
         let pipeline = self.pipeline();
-        let read = pipeline.open(raw).and_then(|envelope| pipeline.validate(envelope, Timestamp::now()));
+        let now = Timestamp::now();
+        let read = pipeline.open(raw, now).and_then(|envelope| pipeline.validate(envelope, now));
         let count = read.map_or(0, |list| list.items.reveal_personal_data().len());
         let ids: Vec<String> = (1..=count).map(|position| item_id(list, position)).collect();
         for some in ids.chunks(AT_ONCE) {

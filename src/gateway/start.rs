@@ -2,10 +2,11 @@
 //! dropped at the stop that was not safe.
 
 use super::Gateway;
+use super::certificates::{self, Certificates, Watched};
 use super::recipients::Room;
 use super::reload::{self, Read, Reloaded};
 use super::series::Series;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::core::Pipeline;
 use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
@@ -16,6 +17,8 @@ use crate::intake::Intake;
 use crate::ledger::{self, Ledger};
 use crate::receipt::keys::{KeySet, Signer};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::push::Push;
+use crate::tls::{self, Files, Incoming};
 use crate::{broker, delivery, httpclient, intake};
 use jiff::Timestamp;
 use std::sync::{Arc, RwLock};
@@ -29,6 +32,8 @@ use tokio_util::task::TaskTracker;
 /// Messages between the broker's consumers and the corridor; the broker holds the rest.
 const INBOUND: usize = 64;
 const GAUGES: Duration = Duration::from_secs(5);
+/// To the collector of metrics.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Everything that was read from files, and found to be good.
 #[derive(Debug)]
@@ -55,6 +60,8 @@ pub enum Error {
     Webhooks(#[from] httpclient::Error),
     #[error("broker: {0}")]
     Broker(#[from] broker::Error),
+    #[error("http {0}")]
+    Tls(#[from] tls::Error),
     #[error("http listen {0}: {1}")]
     Listen(String, std::io::Error),
     #[error("metrics: {0}")]
@@ -68,12 +75,20 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let mut hangup = signal(SignalKind::hangup()).map_err(Error::Signals)?;
     let iris = iris::Client::new(&config.iris, iris_schemas)?;
     let webhooks = delivery::webhook::Client::new(&config.delivery)?;
+    let incoming = incoming(&config.http)?;
+    let broker = broker::Options::new(&config.broker)?;
+    for (section, key) in config.in_the_clear() {
+        tracing::warn!(section, key, "personal data leaves this machine without TLS, as the configuration allows");
+    }
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
     let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch, config.ledger.keys.clone()).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
-    let broker = broker::Options::new(&config.broker)?;
+    let mut watched: Vec<Arc<dyn Watched>> = vec![iris.certificates(), webhooks.certificates()];
+    watched.extend(broker.certificates().map(|kept| kept as Arc<dyn Watched>));
+    watched.extend(incoming.clone().map(|kept| kept as Arc<dyn Watched>));
+    let certificates = Arc::new(Certificates::new(watched, metrics.clone()));
     let publisher = Publisher::start(delivery::amqp::Options {
         broker: broker.clone(),
         channels: config.broker.publish_channels,
@@ -130,27 +145,39 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let progress = Arc::new(RwLock::new(intake.progress()));
     let state = {
         let (consuming, writes, ledger) = (progress.clone(), ledger.clone(), ledger.clone());
-        let ready = Ready {
+        let ready = Arc::new(Ready {
             intake: Probe::new(move || consuming.read().is_ok_and(|progress| progress.borrow().consumers > 0)),
             publish: publisher.connected().into(),
             ledger: Probe::new(move || writes.is_writable()),
             iris: Probe::new(move || !iris.breaker_open()),
             stopping: stop.clone(),
-        };
-        http::State::new(ready, metrics, keys, move |id| {
+        });
+        push_metrics(&config.telemetry, &metrics, ready.clone(), &gateway.tasks, &stop)?;
+        let state = http::State::new(ready, metrics, keys, move |id| {
             let ledger = ledger.clone();
             async move { ledger.receipt(id).await }
-        })
+        });
+        let of = gateway.clone();
+        let party_of = move |oin: &_| of.pipeline().directory.by_oin(oin).map(|party| party.id.clone());
+        match &config.http.client_ca_file {
+            Some(_) => state.with_access(http::Access::new(&config.receipts.issuer, party_of)),
+            None => state,
+        }
     };
     let http_stop = CancellationToken::new();
-    let answering = tokio::spawn(http::serve(listener, state, http_stop.clone()));
+    let answering = tokio::spawn(http::serve(listener, incoming, state, http_stop.clone()));
     let taking_in = tokio::spawn(gateway.clone().take_in(inbound));
     let sweeping = tokio::spawn(gateway.clone().sweep());
     let gauges = tokio::spawn(gateway.clone().measure());
     let forgetting = tokio::spawn(gateway.clone().forget(config.clone()));
+    let (looking, stopping) = (certificates.clone(), stop.clone());
+    tokio::spawn(async move { looking.keep_looking(certificates::LOOK, stopping).await });
     tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
 
     while let Some(asked) = stop.run_until_cancelled(hangup.recv()).await {
+        if asked.is_some() {
+            certificates.look(true);
+        }
         if asked.is_none() || gateway.reload(&read) != Reloaded::WithPartners {
             continue;
         }
@@ -184,6 +211,29 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     http_stop.cancel();
     let _ = answering.await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Where the gateway itself answers over HTTPS.
+fn incoming(config: &config::Http) -> Result<Option<Arc<Incoming>>, tls::Error> {
+    if config.cert_file.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Incoming::incoming("http", config.certificates())?)))
+}
+
+/// Where a collector is configured; in any case they can be scraped.
+fn push_metrics(
+    telemetry: &config::Telemetry,
+    metrics: &Metrics,
+    ready: Arc<Ready>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let Some(endpoint) = telemetry.otlp_endpoint.clone() else { return Ok(()) };
+    let client = httpclient::Client::new("telemetry", Files::default(), CONNECT, CONNECT)?.to_anyone()?;
+    let (push, seen) = (Push { endpoint, every: telemetry.metrics_interval.get(), client }, metrics.clone());
+    tasks.spawn(push.run(metrics.clone(), move || ready.measure(&seen), stop.clone()));
     Ok(())
 }
 

@@ -76,9 +76,10 @@ impl Ready {
         needed.into_iter().filter(|(_, is_there)| !is_there).map(|(name, _)| name).collect()
     }
 
-    pub(super) fn measure(&self, metrics: &Metrics) {
+    pub fn measure(&self, metrics: &Metrics) {
         metrics.connected("intake", self.intake.is_there());
         metrics.connected("publish", self.publish.is_there());
         metrics.breaker_open(!self.iris.is_there());
+        metrics.ledger_writable(self.ledger.is_there());
     }
 }

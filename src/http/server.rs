@@ -1,14 +1,17 @@
 //! Accepting connections, with an end to what each of them may take. Knows nothing of what is answered.
 
-use axum::Router;
+use crate::tls::{Incoming, Peer};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,7 +38,14 @@ impl Default for Limits {
     }
 }
 
-pub(super) async fn run(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) {
+/// Over TLS where there is any; what is answered then knows the [`Peer`].
+pub(super) async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<Incoming>>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     loop {
@@ -49,7 +59,7 @@ pub(super) async fn run(listener: TcpListener, router: Router, limits: Limits, s
         };
         match accepted {
             Some((Ok((stream, _)), permit)) => {
-                let connection = connection(stream, router.clone(), limits, shutdown.clone());
+                let connection = connection(stream, tls.clone(), router.clone(), limits, shutdown.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -67,7 +77,29 @@ pub(super) async fn run(listener: TcpListener, router: Router, limits: Limits, s
     connections.wait().await;
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, shutdown: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Arc<Incoming>>,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
+    let Some(tls) = tls else { return answer(stream, router, limits, shutdown).await };
+    // As the files are now: who comes next may be shown another certificate.
+    let agreeing = TlsAcceptor::from((*tls.now()).clone()).accept(stream);
+    let agreed = shutdown.run_until_cancelled(tokio::time::timeout(limits.head, agreeing)).await;
+    // Who cannot agree with us is of no interest to anybody.
+    let Some(Ok(Ok(stream))) = agreed else { return };
+    let peer = Peer::of(stream.get_ref().1);
+    answer(stream, router.layer(Extension(peer)), limits, shutdown).await;
+}
+
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));

@@ -1,5 +1,6 @@
 use super::server::Limits;
 use super::*;
+
 use crate::ledger::Error;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -27,6 +28,20 @@ async fn face() -> Face {
 }
 
 async fn face_with(limits: Limits) -> Face {
+    face_over(None, limits).await
+}
+
+fn tls() -> Arc<Incoming> {
+    let folder = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let files = crate::tls::Files { cert: Some(cert), key: Some(key), ca: None };
+    Arc::new(Incoming::incoming("http", files).unwrap())
+}
+
+async fn face_over(tls: Option<Arc<Incoming>>, limits: Limits) -> Face {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let switch = || watch::Sender::new(true);
@@ -51,8 +66,8 @@ async fn face_with(limits: Limits) -> Face {
             if readable { Ok(receipt) } else { Err(Error::Unavailable) }
         }
     };
-    let state = State::new(ready, Metrics::new().unwrap(), keys, find);
-    let served = tokio::spawn(server::run(listener, router(state), limits, shutdown.clone()));
+    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find);
+    let served = tokio::spawn(server::run(listener, tls, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, stopping, shutdown, served }
 }
 
@@ -227,6 +242,20 @@ async fn a_peer_that_says_nothing_is_let_go() {
         // Ends only because the other side closes.
         let _ = silent.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_a_peer_that_does_not_agree_in_time_is_let_go_and_nothing_is_in_the_clear() {
+    let face = face_over(Some(tls()), Limits { head: Duration::from_millis(50), ..Limits::default() }).await;
+    // The beginning of a ClientHello, and a request without TLS.
+    for sent in [&b"\x16\x03\x01\x02\x00"[..], b"", b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut peer = TcpStream::connect(face.addr).await.unwrap();
+        peer.write_all(sent).await.unwrap();
+        let mut answer = Vec::new();
+        // Ends only because the other side closes.
+        let _ = peer.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     }
 }
 

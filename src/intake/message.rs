@@ -22,6 +22,7 @@ pub(super) fn raw(properties: &BasicProperties, body: Vec<u8>, party: PartyId, m
         queue_of: Some(party),
         oversize,
         part_of: None,
+        admitted: false,
     }
 }
 

@@ -4,7 +4,7 @@ use super::Error;
 use super::stored::Result;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,25 @@ impl File {
             path: path.to_owned(),
             #[cfg(test)]
             most_pages: std::sync::Arc::default(),
+        }
+    }
+
+    /// For the gateway, of which there is one at a file.
+    pub fn alone(&self) -> Result<Alone, Error> {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-lock");
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
+        let file = opened.map_err(|error| {
+            tracing::error!(%error, path = %name.display(), "the ledger cannot be taken");
+            Error::Unavailable
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Alone(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse),
+            Err(TryLockError::Error(error)) => {
+                tracing::error!(%error, path = %name.display(), "the ledger cannot be taken");
+                Err(Error::Unavailable)
+            }
         }
     }
 
@@ -118,6 +137,11 @@ impl File {
             .disable_statement_logging()
     }
 }
+
+/// Nobody else has the file as long as this is there, which the system sees to: also after a kill. A file of its own, as
+/// SQLite loses its own locks where somebody else opens and closes the database in the same process.
+#[derive(Debug)]
+pub(super) struct Alone(#[expect(dead_code, reason = "the lock goes when it is closed")] std::fs::File);
 
 /// The version of one of our files, 0 for an empty one; `None` if it is somebody else's.
 async fn version(connection: &mut SqliteConnection) -> Result<Option<i64>> {

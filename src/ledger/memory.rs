@@ -1,6 +1,7 @@
 //! The rows under way, as they lie in the tables: what is accepted now is asked for again in a moment. Good as long
-//! as nobody else writes, which SQLite tells.
+//! as nobody else writes, which the database tells.
 
+use super::store::Connection;
 use super::work::Row;
 use std::collections::HashMap;
 
@@ -9,7 +10,7 @@ const MOST: usize = 8192;
 
 #[derive(Default)]
 pub(super) struct Memory {
-    /// SQLite's `data_version`, which changes when another connection has written.
+    /// Changes when another connection has written: SQLite's `data_version`, or the turns that a server counted.
     version: i64,
     rows: HashMap<i64, Row>,
 }
@@ -24,6 +25,11 @@ impl Memory {
 
     pub fn forget(&mut self) {
         self.rows.clear();
+    }
+
+    /// What this batch changed, nobody else did.
+    pub fn wrote(&mut self, connection: &Connection) {
+        self.version = connection.next_version(self.version);
     }
 
     pub fn take(&mut self, key: i64) -> Option<Row> {

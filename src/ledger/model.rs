@@ -1,7 +1,9 @@
 //! What the ledger is told and what it tells. No IO and no rules.
 
+use super::node::Hold;
 use super::records::Mark;
 use super::seal::SealError;
+use crate::code::Code;
 use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
@@ -82,6 +84,13 @@ pub struct Outgoing {
     pub digest: String,
 }
 
+impl Outgoing {
+    /// To the recipient's key: nobody else can tell what is in it, so the message that it was made from is kept.
+    pub fn is_encrypted(&self) -> bool {
+        self.content_type == crate::jose::CONTENT_TYPE
+    }
+}
+
 /// A message's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageKey(pub i64);
@@ -114,8 +123,9 @@ pub struct Head {
 
 #[derive(Clone, Debug)]
 pub enum Accepted {
-    /// Recorded; its ready deliveries are leased to the caller. `deliveries` in the order of the message's own.
-    New { message: MessageKey, deliveries: Vec<DeliveryKey>, receipts: Vec<DueReceipt> },
+    /// Recorded; its ready deliveries are the caller's. `deliveries` in the order of the message's own. Without a hold
+    /// they are not: another gateway has deliveries of the series in hand, and they are taken up after those.
+    New { message: MessageKey, deliveries: Vec<DeliveryKey>, hold: Option<Hold>, receipts: Vec<DueReceipt> },
     /// Seen before with the same content: the receipts that there are, to be sent again byte for byte.
     Duplicate { message: MessageKey, receipts: Vec<DueReceipt> },
     /// Recorded, but a newer one of its series came first: every delivery is superseded and owes a receipt.
@@ -140,6 +150,8 @@ pub struct DueReceipt {
 #[derive(Clone, Debug)]
 pub struct Due {
     pub delivery: DeliveryKey,
+    /// For [`super::Ledger::holds`], before it is sent.
+    pub hold: Hold,
     pub message: Head,
     pub idempotency_key: Uuid,
     pub recipient: Option<(PartyId, Role)>,
@@ -226,6 +238,8 @@ pub enum Error {
     Unavailable,
     #[error("there is no such row, or it is not in a state for this")]
     NoSuchRow,
-    #[error("the ledger file is not one of ours, or of a newer version")]
+    #[error("the ledger is not one of ours, or of a newer version")]
     Unusable,
+    #[error("{code} {}: {}", Code::LedgerInUse.title(), Code::LedgerInUse.hint(), code = Code::LedgerInUse)]
+    InUse,
 }

@@ -16,11 +16,12 @@ pub(super) struct Progress {
     /// A [`Reason`] as JSON.
     pub reason: Option<String>,
     pub attempts: u32,
-    /// When it is taken up; of what is leased, when the lease ends. `None`: not by itself.
+    /// When it is taken up; of what somebody has in hand, when that ends. `None`: not by itself.
     pub due_at: Option<i64>,
     /// For its recipient, who takes nothing or no more now; not for a moment.
     pub waits: bool,
-    pub leased: bool,
+    /// Who has it in hand now.
+    pub holder: Option<i64>,
     /// It was ready to be sent once, so an attempt may have reached the recipient.
     pub tried: bool,
     /// It ends so once whoever holds it reports; until then nobody knows whether it went out.
@@ -49,7 +50,7 @@ impl Progress {
             attempts: 0,
             due_at: None,
             waits: false,
-            leased: false,
+            holder: None,
             tried: false,
             ending: None,
             changed_at: at,
@@ -70,20 +71,20 @@ impl Progress {
     }
 
     /// To be sent now, by whoever accepted it.
-    pub fn begin(&mut self, at: i64) {
-        (self.leased, self.tried, self.due_at) = (true, true, Some(at.saturating_add(FIRST_LEASE)));
+    pub fn begin(&mut self, at: i64, me: i64) {
+        (self.holder, self.tried, self.due_at) = (Some(me), true, Some(at.saturating_add(FIRST_LEASE)));
     }
 
-    pub fn claim(&mut self, now: i64, lease: i64) -> Result<(), Refused> {
+    pub fn claim(&mut self, now: i64, lease: i64, me: i64) -> Result<(), Refused> {
         self.end_if_ending(now)?;
-        (self.leased, self.waits, self.due_at) = (true, false, Some(now.saturating_add(lease)));
+        (self.holder, self.waits, self.due_at) = (Some(me), false, Some(now.saturating_add(lease)));
         Ok(())
     }
 
     /// Whoever held it is gone.
     pub fn release(&mut self, now: i64) {
         if self.end_if_ending(now).is_ok() {
-            (self.leased, self.due_at) = (false, Some(self.changed_at));
+            (self.holder, self.due_at) = (None, Some(self.changed_at));
         }
     }
 
@@ -139,7 +140,7 @@ impl Progress {
         (self.outcome, self.reason, self.changed_at) = (outcome, Some(reason), at);
         // What is parked is taken up by a person only.
         self.due_at = due_at.filter(|_| outcome != Outcome::Parked);
-        (self.leased, self.waits) = (false, false);
+        (self.holder, self.waits) = (None, false);
         Ok(())
     }
 
@@ -160,7 +161,7 @@ impl Progress {
 
     /// What it waits for may have come. Whoever holds it will hear of that otherwise.
     pub fn wake(&mut self, at: i64) {
-        if !self.leased && matches!(self.outcome, Outcome::AwaitingAssessment | Outcome::Retrying) {
+        if self.holder.is_none() && matches!(self.outcome, Outcome::AwaitingAssessment | Outcome::Retrying) {
             self.due_at = if self.waits { Some(at) } else { self.due_at.map(|due_at| due_at.min(at)) };
             self.waits = false;
         }
@@ -197,7 +198,7 @@ impl Progress {
 
     pub fn end(&mut self, outcome: Outcome, reason: Option<String>, at: i64) {
         (self.outcome, self.reason) = (outcome, reason);
-        (self.due_at, self.waits, self.leased, self.ending) = (None, false, false, None);
+        (self.due_at, self.waits, self.holder, self.ending) = (None, false, None, None);
         (self.changed_at, self.finished_at) = (at, Some(at));
     }
 
@@ -211,7 +212,7 @@ impl Progress {
             return;
         }
         self.ending.get_or_insert(outcome);
-        if !self.leased {
+        if self.holder.is_none() {
             let _ = self.end_if_ending(at);
         }
     }

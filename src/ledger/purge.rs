@@ -2,10 +2,9 @@
 //! or owes a receipt, is passed over until it does not. Decides nothing about terms: it is told from when.
 
 use super::rows::{Statement, put_one};
+use super::store::{Connection, Found, query};
 use super::stored::{Columns, Result, bounded};
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -55,14 +54,18 @@ pub(super) struct Step {
 }
 
 /// When all of it was over, and every receipt out; past every moment where it is not.
-const ENDED: &str = "SELECT m.key, m.received_at, coalesce((SELECT max(CASE WHEN d.receipted = 0 \
-                     OR d.receipt_at IS NOT NULL THEN 9223372036854775807 ELSE d.finished_at END) FROM delivery AS d \
-                     WHERE d.key BETWEEN m.first_delivery AND m.last_delivery), m.received_at) FROM message AS m \
-                     WHERE m.key > $1 ORDER BY m.key LIMIT $2";
-const LEFT_BEHIND: &str = "SELECT m.key, m.received_at, coalesce((SELECT max(CASE WHEN d.receipted = 0 \
-                           OR d.receipt_at IS NOT NULL THEN 9223372036854775807 ELSE d.finished_at END) \
-                           FROM delivery AS d WHERE d.key BETWEEN m.first_delivery AND m.last_delivery), \
-                           m.received_at) FROM left_behind AS l JOIN message AS m ON m.key = l.message";
+macro_rules! ended {
+    ($from:literal) => {
+        concat!(
+            "SELECT m.key, m.received_at, coalesce((SELECT max(CASE WHEN NOT d.receipted OR d.receipt_at IS NOT NULL",
+            " THEN 9223372036854775807 ELSE d.finished_at END) FROM delivery AS d",
+            " WHERE d.key BETWEEN m.first_delivery AND m.last_delivery), m.received_at) FROM ",
+            $from
+        )
+    };
+}
+const ENDED: &str = ended!("message AS m WHERE m.key > $1 ORDER BY m.key LIMIT $2");
+const LEFT_BEHIND: &str = ended!("left_behind AS l JOIN message AS m ON m.key = l.message");
 /// Not the newest one: the keys that are given out go on from it.
 const NEWEST: &str = "SELECT coalesce(max(key), 0) FROM message";
 static NO_NAME: Statement = Statement {
@@ -71,9 +74,9 @@ static NO_NAME: Statement = Statement {
     tail: "",
 };
 static LEAVE_BEHIND: Statement = Statement {
-    head: "INSERT OR IGNORE INTO left_behind (message) SELECT * FROM",
+    head: "INSERT INTO left_behind (message) SELECT * FROM",
     columns: 1,
-    tail: "AS v WHERE v.column1 IS NOT NULL",
+    tail: "AS v WHERE v.column1 IS NOT NULL ON CONFLICT DO NOTHING",
 };
 static NOT_LEFT_BEHIND: Statement =
     Statement { head: "DELETE FROM left_behind WHERE message IN", columns: 1, tail: "" };
@@ -106,31 +109,32 @@ const ENDED_RECORDS: &str = "SELECT key, (SELECT max(key) FROM record) FROM reco
                              max(substr(json_extract(content, '$.geldig_tot'), 1, 10)) < $1 LIMIT $2)";
 const NOTE: &str = "INSERT INTO purge (what, day, before, at, count, last) VALUES ($1, $2, $3, $4, $5, $6) \
                     ON CONFLICT (what, day) DO UPDATE SET before = excluded.before, at = excluded.at, \
-                    count = count + excluded.count, last = max(last, excluded.last)";
+                    count = purge.count + excluded.count, \
+                    last = CASE WHEN excluded.last > purge.last THEN excluded.last ELSE purge.last END";
 const LAST: &str = "SELECT coalesce(max(last), 0) FROM purge WHERE what = $1";
 
 /// Messages of one step.
 #[derive(Default)]
-struct Found {
+struct Sorted {
     over: Vec<i64>,
     not_yet: Vec<i64>,
     last: i64,
     more: bool,
 }
 
-pub(super) async fn step(connection: &mut SqliteConnection, step: Step) -> Result<Purged> {
+pub(super) async fn step(connection: &mut Connection, step: Step) -> Result<Purged> {
     let (count, last, next) = match step.what {
         Purge::Traffic => traffic(connection, &step).await?,
         Purge::Log => log(connection, &step).await?,
         Purge::Actions => {
-            let query = sqlx::query(NO_ACTION).bind(bounded(step.limit)).bind(step.before);
-            let count = usize::try_from(query.execute(&mut *connection).await?.rows_affected()).unwrap_or(step.limit);
+            let query = query(NO_ACTION).bind(bounded(step.limit)).bind(step.before);
+            let count = usize::try_from(query.execute(&mut *connection).await?).unwrap_or(step.limit);
             (count, 0, (count == step.limit).then_some(0))
         }
         Purge::Records => records(connection, &step).await?,
     };
     if count > 0 || last > step.after {
-        let note = sqlx::query(NOTE).bind(step.what.as_str()).bind(step.before - step.before.rem_euclid(DAY));
+        let note = query(NOTE).bind(step.what.as_str()).bind(step.before - step.before.rem_euclid(DAY));
         let note = note.bind(step.before).bind(step.now).bind(bounded(count)).bind(last);
         note.execute(connection).await?;
     }
@@ -138,16 +142,16 @@ pub(super) async fn step(connection: &mut SqliteConnection, step: Step) -> Resul
 }
 
 /// Goes on where the last pass ended. What was not over then is left behind, and looked at in each pass.
-async fn traffic(connection: &mut SqliteConnection, step: &Step) -> Result<(usize, i64, Option<i64>)> {
+async fn traffic(connection: &mut Connection, step: &Step) -> Result<(usize, i64, Option<i64>)> {
     let mut count = 0;
     if step.after == 0 {
-        let rows = sqlx::query(LEFT_BEHIND).fetch_all(&mut *connection).await?;
+        let rows = query(LEFT_BEHIND).fetch_all(&mut *connection).await?;
         let found = sort(&rows, step, usize::MAX)?;
         count += found.over.len();
         NO_NAME.with(found.over.clone(), put_one).execute(connection).await?;
         NOT_LEFT_BEHIND.with(found.over, put_one).execute(connection).await?;
     }
-    let last: i64 = sqlx::query_scalar(LAST).bind(Purge::Traffic.as_str()).fetch_one(&mut *connection).await?;
+    let last: i64 = query(LAST).bind(Purge::Traffic.as_str()).fetch_one(&mut *connection).await?;
     let begin = step.after.max(last);
     let found = find(connection, step, begin).await?;
     count += found.over.len();
@@ -157,8 +161,8 @@ async fn traffic(connection: &mut SqliteConnection, step: &Step) -> Result<(usiz
     Ok((count, further, found.more.then_some(found.last)))
 }
 
-async fn log(connection: &mut SqliteConnection, step: &Step) -> Result<(usize, i64, Option<i64>)> {
-    let newest: i64 = sqlx::query_scalar(NEWEST).fetch_one(&mut *connection).await?;
+async fn log(connection: &mut Connection, step: &Step) -> Result<(usize, i64, Option<i64>)> {
+    let newest: i64 = query(NEWEST).fetch_one(&mut *connection).await?;
     let mut found = find(connection, step, step.after).await?;
     found.over.retain(|key| *key < newest);
     let count = found.over.len();
@@ -170,8 +174,8 @@ async fn log(connection: &mut SqliteConnection, step: &Step) -> Result<(usize, i
 }
 
 /// Not where a record came since they were found, which may be of an id that ended.
-async fn records(connection: &mut SqliteConnection, step: &Step) -> Result<(usize, i64, Option<i64>)> {
-    let newest: Option<i64> = sqlx::query_scalar("SELECT max(key) FROM record").fetch_one(&mut *connection).await?;
+async fn records(connection: &mut Connection, step: &Step) -> Result<(usize, i64, Option<i64>)> {
+    let newest: Option<i64> = query("SELECT max(key) FROM record").fetch_one(&mut *connection).await?;
     let (keys, then) = &step.records;
     if newest != Some(*then) {
         return Ok((0, 0, None));
@@ -182,12 +186,12 @@ async fn records(connection: &mut SqliteConnection, step: &Step) -> Result<(usiz
 
 /// Looks through all of them, which may take a while: with a reader, that nobody waits for.
 pub(super) async fn ended_records(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     before: Timestamp,
     limit: usize,
 ) -> Result<(Vec<i64>, i64)> {
     let day = before.to_string();
-    let query = sqlx::query(ENDED_RECORDS).bind(day.get(..10).unwrap_or_default()).bind(bounded(limit));
+    let query = query(ENDED_RECORDS).bind(day.get(..10).unwrap_or_default()).bind(bounded(limit));
     let rows = query.fetch_all(connection).await?;
     let mut found = (Vec::new(), 0);
     for row in &rows {
@@ -198,16 +202,16 @@ pub(super) async fn ended_records(
     Ok(found)
 }
 
-async fn find(connection: &mut SqliteConnection, step: &Step, after: i64) -> Result<Found> {
-    let rows = sqlx::query(ENDED).bind(after).bind(bounded(step.limit)).fetch_all(connection).await?;
+async fn find(connection: &mut Connection, step: &Step, after: i64) -> Result<Sorted> {
+    let rows = query(ENDED).bind(after).bind(bounded(step.limit)).fetch_all(connection).await?;
     let found = sort(&rows, step, step.limit)?;
-    Ok(Found { last: found.last.max(after), ..found })
+    Ok(Sorted { last: found.last.max(after), ..found })
 }
 
 /// Messages come in the order of their keys, so that the first that is too new ends it. One out of the future came
 /// when the clock was wrong, and says nothing about those after it.
-fn sort(rows: &[SqliteRow], step: &Step, limit: usize) -> Result<Found> {
-    let mut found = Found::default();
+fn sort(rows: &[Found], step: &Step, limit: usize) -> Result<Sorted> {
+    let mut found = Sorted::default();
     for row in rows {
         let mut columns = Columns::of(row);
         let (key, received_at, ended) = (columns.take()?, columns.take::<i64>()?, columns.take::<i64>()?);

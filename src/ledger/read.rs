@@ -1,15 +1,15 @@
 //! What the ledger says: deliveries to take up, receipts to send, and what an operator sees. Changes nothing.
 
+use super::node::Hold;
 use super::rows::{Statement, put_blob, put_one};
 use super::seal::{Keys, Place, SealError};
+use super::store::{Connection, Found, query};
 use super::stored::{Columns, Result, bounded, timestamp};
 use super::{DeliveryKey, Due, DueReceipt, Head, MessageKey, Outgoing, Row, Waiting, WaitingFor};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::{Decision, SignedReceipt};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 macro_rules! due_where {
@@ -44,7 +44,7 @@ macro_rules! rows_where {
     ($condition:literal) => {
         concat!(
             "SELECT d.key, m.source, m.id, m.kind, m.sender, d.recipient, d.role, d.outcome, d.reason, d.attempts,",
-            " m.received_at, d.changed_at, CASE WHEN d.leased = 0 THEN d.due_at END, m.traceparent, p.decision, r.id, r.jws",
+            " m.received_at, d.changed_at, CASE WHEN d.holder IS NULL THEN d.due_at END, m.traceparent, p.decision, r.id, r.jws",
             " FROM delivery AS d JOIN message AS m ON m.key = d.message LEFT JOIN pending AS p ON p.delivery = d.key",
             " LEFT JOIN receipt AS r ON r.delivery = d.key WHERE ",
             $condition
@@ -53,7 +53,7 @@ macro_rules! rows_where {
 }
 
 static DUE: Statement = Statement { head: due_where!("d.key IN"), columns: 1, tail: "" };
-const OWING: &str = due_where!("d.finished_at IS NOT NULL AND d.receipted = 0 ORDER BY d.finished_at, d.key LIMIT $1");
+const OWING: &str = due_where!("d.finished_at IS NOT NULL AND NOT d.receipted ORDER BY d.finished_at, d.key LIMIT $1");
 static RECEIPTS: Statement = Statement { head: receipts_where!("d.key IN"), columns: 1, tail: "" };
 const RECEIPTS_BETWEEN: &str = receipts_where!("r.delivery BETWEEN $1 AND $2 ORDER BY r.delivery");
 static RECEIPTS_OF: Statement = Statement {
@@ -76,64 +76,58 @@ const WAITING: &str = "SELECT w.outcome, w.count, m.received_at FROM (SELECT out
 
 /// Over its own index alone, which holds only what waits so.
 const WAITING_FOR: &str = "SELECT w.recipient, w.count, m.received_at FROM (SELECT recipient, count(*) AS count, \
-                           min(key) AS key FROM delivery WHERE waits = 1 GROUP BY recipient) AS w \
+                           min(key) AS key FROM delivery WHERE waits GROUP BY recipient) AS w \
                            JOIN delivery AS d ON d.key = w.key JOIN message AS m ON m.key = d.message";
 
-pub(super) async fn due(connection: &mut SqliteConnection, keys: &Keys, claimed: Vec<i64>) -> Result<Vec<Due>> {
+pub(super) async fn due(connection: &mut Connection, keys: &Keys, hold: Hold, claimed: Vec<i64>) -> Result<Vec<Due>> {
     let rows = DUE.with(claimed, put_one).fetch(connection).await?;
-    let mut due: Vec<Due> = rows.iter().filter_map(|row| readable(read_due(row, keys))).collect();
+    let mut due: Vec<Due> = rows.iter().filter_map(|row| readable(read_due(row, keys, hold))).collect();
     due.sort_unstable_by_key(|due| due.delivery.0);
     Ok(due)
 }
 
-pub(super) async fn unreceipted(connection: &mut SqliteConnection, keys: &Keys, limit: usize) -> Result<Vec<Due>> {
-    let rows = sqlx::query(OWING).bind(bounded(limit)).fetch_all(connection).await?;
-    Ok(rows.iter().filter_map(|row| readable(read_due(row, keys))).collect())
+pub(super) async fn unreceipted(connection: &mut Connection, keys: &Keys, limit: usize) -> Result<Vec<Due>> {
+    let rows = query(OWING).bind(bounded(limit)).fetch_all(connection).await?;
+    Ok(rows.iter().filter_map(|row| readable(read_due(row, keys, Hold(0)))).collect())
 }
 
-pub(super) async fn receipts(connection: &mut SqliteConnection, keys: Vec<i64>) -> Result<Vec<DueReceipt>> {
+pub(super) async fn receipts(connection: &mut Connection, keys: Vec<i64>) -> Result<Vec<DueReceipt>> {
     let rows = RECEIPTS.with(keys, put_one).fetch(connection).await?;
     let mut receipts: Vec<DueReceipt> = rows.iter().map(read_receipt).collect::<Result<_>>()?;
     receipts.sort_unstable_by_key(|receipt| receipt.key.0);
     Ok(receipts)
 }
 
-pub(super) async fn receipts_between(
-    connection: &mut SqliteConnection,
-    first: i64,
-    last: i64,
-) -> Result<Vec<DueReceipt>> {
-    let rows = sqlx::query(RECEIPTS_BETWEEN).bind(first).bind(last).fetch_all(connection).await?;
+pub(super) async fn receipts_between(connection: &mut Connection, first: i64, last: i64) -> Result<Vec<DueReceipt>> {
+    let rows = query(RECEIPTS_BETWEEN).bind(first).bind(last).fetch_all(connection).await?;
     rows.iter().map(read_receipt).collect()
 }
 
-pub(super) async fn receipts_of(
-    connection: &mut SqliteConnection,
-    identities: Vec<[u8; 16]>,
-) -> Result<Vec<DueReceipt>> {
+pub(super) async fn receipts_of(connection: &mut Connection, identities: Vec<[u8; 16]>) -> Result<Vec<DueReceipt>> {
     let rows = RECEIPTS_OF.with(identities, put_blob).fetch(connection).await?;
     rows.iter().map(read_receipt).collect()
 }
 
-pub(super) async fn receipt(connection: &mut SqliteConnection, id: Uuid) -> Result<Option<SignedReceipt>> {
-    let query = sqlx::query_scalar("SELECT jws FROM receipt WHERE id = $1").bind(id.into_bytes().to_vec());
-    let jws: Option<String> = query.fetch_optional(connection).await?;
-    Ok(jws.map(|jws| SignedReceipt::from_ledger(id, jws)))
+pub(super) async fn receipt(connection: &mut Connection, id: Uuid) -> Result<Option<SignedReceipt>> {
+    let query = query("SELECT jws FROM receipt WHERE id = $1").bind(id.into_bytes().to_vec());
+    let row = query.fetch_optional(connection).await?;
+    row.map(|row| Ok(SignedReceipt::from_ledger(id, row.get::<String>(0)?))).transpose()
 }
 
-pub(super) async fn delivery(connection: &mut SqliteConnection, key: DeliveryKey) -> Result<Option<Row>> {
-    let row = sqlx::query(ROW).bind(key.0).fetch_optional(connection).await?;
+pub(super) async fn delivery(connection: &mut Connection, key: DeliveryKey) -> Result<Option<Row>> {
+    let row = query(ROW).bind(key.0).fetch_optional(connection).await?;
     row.as_ref().map(read_row).transpose()
 }
 
-pub(super) async fn is_superseded(connection: &mut SqliteConnection, key: DeliveryKey) -> Result<Option<bool>> {
-    let query = sqlx::query_scalar("SELECT coalesce(ending, outcome) = $1 FROM delivery WHERE key = $2");
-    query.bind(Outcome::Superseded.as_str()).bind(key.0).fetch_optional(connection).await
+pub(super) async fn is_superseded(connection: &mut Connection, key: DeliveryKey) -> Result<Option<bool>> {
+    let query = query("SELECT coalesce(ending, outcome) = $1 FROM delivery WHERE key = $2");
+    let row = query.bind(Outcome::Superseded.as_str()).bind(key.0).fetch_optional(connection).await?;
+    row.map(|row| row.get(0)).transpose()
 }
 
-pub(super) async fn list(connection: &mut SqliteConnection, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>> {
+pub(super) async fn list(connection: &mut Connection, outcomes: &[Outcome], limit: usize) -> Result<Vec<Row>> {
     let text = if outcomes.iter().any(|outcome| outcome.is_final()) { ROWS } else { UNFINISHED_ROWS };
-    let mut query = sqlx::query(text);
+    let mut query = query(text);
     for outcome in Outcome::ALL {
         query = query.bind(outcomes.contains(outcome).then(|| outcome.as_str()));
     }
@@ -141,18 +135,18 @@ pub(super) async fn list(connection: &mut SqliteConnection, outcomes: &[Outcome]
     Ok(rows.iter().filter_map(|row| readable(read_row(row))).collect())
 }
 
-pub(super) async fn waiting(connection: &mut SqliteConnection) -> Result<Vec<Waiting>> {
-    let rows = sqlx::query(WAITING).fetch_all(connection).await?;
-    let read = |row: &SqliteRow| {
+pub(super) async fn waiting(connection: &mut Connection) -> Result<Vec<Waiting>> {
+    let rows = query(WAITING).fetch_all(connection).await?;
+    let read = |row: &Found| {
         let mut columns = Columns::of(row);
         Ok(Waiting { outcome: columns.outcome()?, count: columns.take()?, oldest: columns.timestamp()? })
     };
     rows.iter().map(read).collect()
 }
 
-pub(super) async fn waiting_for(connection: &mut SqliteConnection) -> Result<Vec<WaitingFor>> {
-    let rows = sqlx::query(WAITING_FOR).fetch_all(connection).await?;
-    let read = |row: &SqliteRow| {
+pub(super) async fn waiting_for(connection: &mut Connection) -> Result<Vec<WaitingFor>> {
+    let rows = query(WAITING_FOR).fetch_all(connection).await?;
+    let read = |row: &Found| {
         let mut columns = Columns::of(row);
         let recipient = PartyId::new(columns.take::<&str>()?);
         Ok(WaitingFor { recipient, count: columns.take()?, oldest: columns.timestamp()? })
@@ -165,12 +159,13 @@ fn readable<T>(read: Result<T>) -> Option<T> {
     read.inspect_err(|error| tracing::error!(%error, "a row of the ledger cannot be read")).ok()
 }
 
-fn read_due(row: &SqliteRow, keys: &Keys) -> Result<Due> {
+fn read_due(row: &Found, keys: &Keys, hold: Hold) -> Result<Due> {
     let mut columns = Columns::of(row);
     let delivery = DeliveryKey(columns.take()?);
     let message = read_head(&mut columns)?;
     let mut due = Due {
         delivery,
+        hold,
         idempotency_key: Uuid::from_bytes(columns.bytes()?),
         recipient: read_recipient(&mut columns)?,
         decision: columns.json()?,
@@ -224,7 +219,7 @@ fn read_outgoing(
     Ok(Some(body.map(|body| Outgoing { kind, content_type, digest, body: Personal::new(body) })))
 }
 
-fn read_receipt(row: &SqliteRow) -> Result<DueReceipt> {
+fn read_receipt(row: &Found) -> Result<DueReceipt> {
     let mut columns = Columns::of(row);
     let key = DeliveryKey(columns.take()?);
     let receipt_id = Uuid::from_bytes(columns.bytes()?);
@@ -238,7 +233,7 @@ fn read_receipt(row: &SqliteRow) -> Result<DueReceipt> {
     })
 }
 
-fn read_row(row: &SqliteRow) -> Result<Row> {
+fn read_row(row: &Found) -> Result<Row> {
     let mut columns = Columns::of(row);
     let (delivery, source, id, kind) = (columns.take()?, columns.take()?, columns.take()?, columns.take()?);
     let sender = PartyId::new(columns.take::<&str>()?);

@@ -1,23 +1,36 @@
 //! Records as the ledger gives them back, and how far they had come when something was decided. Says whom they are
 //! about by pseudonym; what they mean is read elsewhere.
 
+use super::rows::{Statement, Values, put_subject};
+use super::store::{Connection, Found, query};
 use super::stored::{Columns, Result};
 use crate::record::{Kind, Pseudonym, Record, Subject};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Of one person by pseudonym or number of a consent, so that the withdrawal of a consent is found under whichever
 /// number of the person it came.
-const RECORDS: &str = "WITH about AS (SELECT * FROM record WHERE subject_bsn = $1 \
-                       UNION SELECT * FROM record WHERE subject_skn = $2) \
-                       SELECT key, kind, id, sequence, content FROM about \
-                       UNION SELECT key, kind, id, sequence, content FROM record WHERE kind = 'intrekking' \
-                       AND id IN (SELECT id FROM about UNION SELECT value FROM json_each($3)) ORDER BY key";
+static RECORDS: Statement = Statement {
+    head: "WITH asked (bsn, skn, id) AS",
+    columns: 3,
+    tail: ", about AS (SELECT * FROM record WHERE subject_bsn IN (SELECT bsn FROM asked) \
+           UNION SELECT * FROM record WHERE subject_skn IN (SELECT skn FROM asked)) \
+           SELECT key, kind, id, sequence, content FROM about \
+           UNION SELECT key, kind, id, sequence, content FROM record WHERE kind = 'intrekking' \
+           AND id IN (SELECT id FROM about UNION SELECT id FROM asked)",
+};
+
+static NEWEST: Statement = Statement {
+    head: "WITH asked (bsn, skn) AS",
+    columns: 2,
+    tail: "SELECT subject_bsn, max(key) FROM record WHERE subject_bsn IN (SELECT bsn FROM asked) GROUP BY subject_bsn \
+           UNION ALL SELECT subject_skn, max(key) FROM record WHERE subject_skn IN (SELECT skn FROM asked) \
+           GROUP BY subject_skn",
+};
 
 /// Whom there are records about: what is asked for each message that needs facts, and mostly answered with nobody.
-/// INVARIANT: everybody with a record in the file is in here; the gateway alone writes records.
+/// INVARIANT: everybody with a record in the file is in here; the gateway alone writes records. Not for a server, which
+/// is asked each time, as other gateways write there too.
 #[derive(Debug, Default)]
 pub(super) struct Book(RwLock<Pages>);
 
@@ -40,10 +53,16 @@ struct Page {
 /// How far the records about a person had come at some moment.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    book: Arc<Book>,
     subject: Subject,
+    came: Came,
+}
+
+#[derive(Clone, Debug)]
+enum Came {
     /// `None` where one was just being written.
-    last: Option<u64>,
+    InBook { book: Arc<Book>, last: Option<u64> },
+    /// On a server: the newest record of all; `None` where that could not be had.
+    Newest(Option<i64>),
 }
 
 /// A record is being written. Dropped, it is written, or it is not going to be.
@@ -63,15 +82,30 @@ impl Drop for Writing<'_> {
 }
 
 impl Mark {
-    /// Nothing came since. Asked before something is done on the ground of what was read.
-    pub fn is_current(&self) -> bool {
-        self.last.is_some() && self.book.last(self.subject) == self.last
+    /// Of a server, of which other gateways write in the same tables.
+    pub(super) fn newest(subject: Subject, newest: Option<i64>) -> Mark {
+        Mark { subject, came: Came::Newest(newest) }
+    }
+
+    /// About whom must be asked what came since.
+    pub(super) fn to_ask(&self) -> Option<Subject> {
+        matches!(self.came, Came::Newest(_)).then_some(self.subject)
+    }
+
+    /// Nothing came since, where `newest` tells of what [`Mark::to_ask`] asked for.
+    pub(super) fn is_current_at(&self, newest: &HashMap<Pseudonym, i64>) -> bool {
+        match &self.came {
+            Came::InBook { book, last } => last.is_some() && book.last(self.subject) == *last,
+            Came::Newest(then) => then.is_some_and(|then| {
+                self.subject.pseudonyms().all(|pseudonym| newest.get(&pseudonym).is_none_or(|newest| *newest <= then))
+            }),
+        }
     }
 }
 
 impl Book {
-    pub async fn load(connection: &mut SqliteConnection) -> Result<Book> {
-        let rows = sqlx::query("SELECT subject_bsn, subject_skn, kind, id FROM record").fetch_all(connection).await?;
+    pub async fn load(connection: &mut Connection) -> Result<Book> {
+        let rows = query("SELECT subject_bsn, subject_skn, kind, id FROM record").fetch_all(connection).await?;
         let mut pages = Pages::default();
         for row in rows {
             let mut columns = Columns::of(&row);
@@ -83,7 +117,7 @@ impl Book {
     }
 
     pub fn mark(self: &Arc<Self>, subject: Subject) -> Mark {
-        Mark { book: self.clone(), subject, last: self.last(subject) }
+        Mark { subject, came: Came::InBook { book: self.clone(), last: self.last(subject) } }
     }
 
     /// From now on, what was read before is not current.
@@ -130,23 +164,40 @@ impl Pages {
     }
 }
 
-pub(super) async fn about(
-    connection: &mut SqliteConnection,
-    subject: Subject,
-    consents: &[String],
-) -> Result<Vec<Record>> {
-    let pseudonym = |pseudonym: Option<Pseudonym>| pseudonym.map(|Pseudonym(bytes)| bytes.to_vec());
-    let query = sqlx::query(RECORDS).bind(pseudonym(subject.bsn)).bind(pseudonym(subject.skn));
-    let rows = query.bind(super::stored::json(&consents)).fetch_all(connection).await?;
-    rows.iter().map(read).collect()
+/// The newest record of all.
+pub(super) async fn newest_of_all(connection: &mut Connection) -> Result<i64> {
+    query("SELECT coalesce(max(key), 0) FROM record").fetch_one(connection).await
 }
 
-fn read(row: &SqliteRow) -> Result<Record> {
+/// The newest record about each of these persons who has any.
+pub(super) async fn newest(connection: &mut Connection, subjects: Vec<Subject>) -> Result<HashMap<Pseudonym, i64>> {
+    let mut newest = HashMap::new();
+    for row in NEWEST.with(subjects, put_subject).fetch(connection).await? {
+        let mut columns = Columns::of(&row);
+        newest.insert(Pseudonym(columns.bytes()?), columns.take()?);
+    }
+    Ok(newest)
+}
+
+pub(super) async fn about(connection: &mut Connection, subject: Subject, consents: &[String]) -> Result<Vec<Record>> {
+    let mut asked = vec![(subject, None)];
+    asked.extend(consents.iter().map(|id| (Subject::default(), Some(id.as_str()))));
+    let put = |(subject, id): (Subject, Option<&str>), values: &mut Values| {
+        put_subject(subject, values);
+        values.put(id);
+    };
+    let rows = RECORDS.with(asked, put).fetch(connection).await?;
+    // In the order in which they came. Asked in more than one go, some are found again.
+    let found: BTreeMap<i64, Record> = rows.iter().map(read).collect::<Result<_>>()?;
+    Ok(found.into_values().collect())
+}
+
+fn read(row: &Found) -> Result<(i64, Record)> {
     let mut columns = Columns::of(row);
-    let _: i64 = columns.take()?;
+    let key = columns.take()?;
     let unknown = || sqlx::Error::Decode("a kind of record that this version does not know".into());
     let kind = Kind::parse(columns.take()?).ok_or_else(unknown)?;
-    Ok(Record { kind, id: columns.take()?, sequence: columns.take()?, content: columns.take()? })
+    Ok((key, Record { kind, id: columns.take()?, sequence: columns.take()?, content: columns.take()? }))
 }
 
 pub(super) fn read_subject(columns: &mut Columns<'_>) -> Result<Subject> {

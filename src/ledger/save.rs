@@ -4,13 +4,13 @@ use super::Outgoing;
 use super::command::Accept;
 use super::rows::{Statement, Values, execute_together, put_one, put_subject};
 use super::seal::{Keys, Place};
+use super::store::Connection;
 use super::stored::Result;
 use super::work::{Action, DeliveryRow, MessageRow, Pending, RecordRow, Row, Work, Written};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::SignedReceipt;
-use sqlx::SqliteConnection;
 
 static NEW_MESSAGE: Statement = Statement {
     head: "INSERT INTO message (key, identity, source, id, digest, conflict, kind, sender, received_at, traceparent, \
@@ -23,14 +23,14 @@ static NEW_RAW: Statement =
     Statement { head: "INSERT INTO raw (message, content) SELECT * FROM", columns: 2, tail: GIVEN };
 static NEW_DELIVERY: Statement = Statement {
     head: "INSERT INTO delivery (key, message, idempotency_key, recipient, role, volatile, outcome, reason, attempts, \
-           due_at, waits, leased, tried, ending, changed_at, finished_at, series, receipted, receipt_at, receipt_attempts) \
+           due_at, waits, holder, tried, ending, changed_at, finished_at, series, receipted, receipt_at, receipt_attempts) \
            SELECT * FROM",
     columns: 20,
     tail: GIVEN,
 };
 static CHANGED_DELIVERY: Statement = Statement {
     head: "UPDATE delivery SET outcome = v.column2, reason = v.column3, attempts = v.column4, due_at = v.column5, \
-           waits = v.column6, leased = v.column7, tried = v.column8, ending = v.column9, changed_at = v.column10, \
+           waits = v.column6, holder = v.column7, tried = v.column8, ending = v.column9, changed_at = v.column10, \
            finished_at = v.column11, series = v.column12, receipted = v.column13, receipt_at = v.column14, \
            receipt_attempts = v.column15 FROM",
     columns: 15,
@@ -85,7 +85,7 @@ const GIVEN: &str = "AS v WHERE v.column1 IS NOT NULL";
 
 impl Work {
     /// Gives back the rows, as they are now.
-    pub async fn save(mut self, connection: &mut SqliteConnection, keys: &Keys) -> Result<Vec<Row>> {
+    pub async fn save(mut self, connection: &mut Connection, keys: &Keys) -> Result<Vec<Row>> {
         let over = self.end_payloads();
         let rows = &self.rows;
         let mut changed: Vec<&Row> = rows.values().filter(|row| row.before.is_some() && row.is_changed()).collect();
@@ -119,7 +119,7 @@ impl Work {
 impl Written {
     async fn save(
         self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         keys: &Keys,
         changed: Vec<&Row>,
         new: Vec<(&Row, DeliveryRow)>,
@@ -200,7 +200,7 @@ fn put_progress(row: &Row, values: &mut Values) {
     let progress = &row.progress;
     let series = row.order.filter(|_| !progress.is_final()).map(|order| order.key.to_vec());
     values.put(progress.outcome.as_str()).put(progress.reason.as_deref()).put(i64::from(progress.attempts));
-    values.put(progress.due_at).put(progress.waits).put(progress.leased).put(progress.tried);
+    values.put(progress.due_at).put(progress.waits).put(progress.holder).put(progress.tried);
     values.put(progress.ending.map(Outcome::as_str)).put(progress.changed_at).put(progress.finished_at);
     values.put(series).put(progress.receipted).put(progress.receipt_at).put(i64::from(progress.receipt_attempts));
 }
@@ -212,7 +212,10 @@ fn put_pending((key, decision, outgoing): (i64, String, Option<Outgoing>), keys:
             values.put(outgoing.kind).put(outgoing.content_type).put(outgoing.digest);
             values.put_sealed(keys.seal(outgoing.body.into_personal_data(), Place::Body(key)));
         }
-        None => (0..4).for_each(|_| _ = values.put(None::<i64>)),
+        None => {
+            (0..3).for_each(|_| _ = values.put(None::<&str>));
+            values.put(None::<Vec<u8>>);
+        }
     }
 }
 

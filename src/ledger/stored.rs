@@ -1,12 +1,11 @@
 //! How values lie in the tables: the one place that writes and reads their stored forms.
 
 use super::Order;
+use super::store::{Found, Storable};
 use crate::outcome::Outcome;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row, Sqlite, Type};
 
 pub(super) type Result<T, E = sqlx::Error> = std::result::Result<T, E>;
 
@@ -16,18 +15,18 @@ pub(super) fn json<T: Serialize>(value: &T) -> String {
 
 /// The columns of a row, one after the other.
 pub(super) struct Columns<'r> {
-    row: &'r SqliteRow,
+    row: &'r Found,
     next: usize,
 }
 
 impl<'r> Columns<'r> {
-    pub fn of(row: &'r SqliteRow) -> Self {
+    pub fn of(row: &'r Found) -> Self {
         Columns { row, next: 0 }
     }
 
-    pub fn take<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T> {
+    pub fn take<T: Storable<'r>>(&mut self) -> Result<T> {
         self.next += 1;
-        self.row.try_get(self.next - 1)
+        self.row.get(self.next - 1)
     }
 
     pub fn count(&mut self) -> Result<u32> {

@@ -4,56 +4,58 @@ use crate::party::{PartyId, Role};
 use crate::personal::Personal;
 use crate::receipt::MessageRef;
 use crate::record::{Pseudonym, Subject};
-use std::path::PathBuf;
-use tempfile::TempDir;
+use store::{Found, query};
 
-mod accepting;
-mod at_rest;
-mod clock;
-mod disclosed;
-mod durable;
-mod operator;
-mod purge;
-mod records;
-mod sending;
-mod series;
-mod waiting;
+mod files;
+mod houses;
+mod nodes;
+use houses::{AtFile, House, OnServer, blocked};
 
-/// A ledger in a folder of its own, that goes with it.
-struct House {
-    folder: TempDir,
-    ledger: Ledger,
+/// The same tests twice: there is one ledger, whatever it lies in.
+#[allow(clippy::duplicate_mod, reason = "that is what it is for")]
+#[path = "tests"]
+mod at_a_file {
+    use super::*;
+    type House = super::House<AtFile>;
+    type Ground = houses::Ground<AtFile>;
+    mod accepting;
+    mod at_rest;
+    mod clock;
+    mod crashes;
+    mod disclosed;
+    mod operator;
+    mod purge;
+    mod records;
+    mod sending;
+    mod series;
+    mod waiting;
+}
+#[allow(clippy::duplicate_mod, reason = "that is what it is for")]
+#[path = "tests"]
+mod on_a_server {
+    use super::*;
+    type House = super::House<OnServer>;
+    type Ground = houses::Ground<OnServer>;
+    mod accepting;
+    mod at_rest;
+    mod clock;
+    mod crashes;
+    mod disclosed;
+    mod operator;
+    mod purge;
+    mod records;
+    mod sending;
+    mod series;
+    mod waiting;
 }
 
-impl House {
-    async fn new() -> House {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = open(&folder.path().join("ledger.db")).await;
-        House { folder, ledger }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("ledger.db")
-    }
-
-    /// As after a kill: what is on disk now, opened elsewhere by nobody who knows anything.
-    async fn killed(&self) -> House {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["ledger.db", "ledger.db-wal"] {
-            std::fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
-        }
-        let ledger = open(&folder.path().join("ledger.db")).await;
-        House { folder, ledger }
-    }
-}
-
-async fn open(path: &Path) -> Ledger {
-    open_with(path, &[KEY]).await
+async fn open(place: impl Into<Place>) -> Ledger {
+    open_with(place, &[KEY]).await
 }
 
 /// Keys of the test's own, the current one first.
-async fn open_with(path: &Path, keys: &[&str]) -> Ledger {
-    Ledger::open(path, NonZeroUsize::new(64).unwrap(), keys_of(keys)).await.unwrap()
+async fn open_with(place: impl Into<Place>, keys: &[&str]) -> Ledger {
+    Ledger::open(place, NonZeroUsize::new(64).unwrap(), keys_of(keys)).await.unwrap()
 }
 
 fn keys_of(keys: &[&str]) -> Keys {
@@ -94,6 +96,7 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
             source: None,
             id: Some(id.to_owned()),
             digest: "sha-256=:AA==:".to_owned(),
+            signature: None,
         },
         policy_version: "p1".to_owned(),
         mapping_version: "m1".to_owned(),
@@ -185,31 +188,22 @@ async fn owing(ledger: &Ledger) -> Vec<DeliveryKey> {
 }
 
 /// What the tables hold, in spite of what the ledger's face shows.
-async fn count(ledger: &Ledger, query: &'static str) -> i64 {
-    sqlx::query_scalar(query).fetch_one(&ledger.readers).await.unwrap()
+async fn count(ledger: &Ledger, text: &'static str) -> i64 {
+    query(text).fetch_one(&mut ledger.readers.acquire().await.unwrap()).await.unwrap()
 }
 
-/// Holds up the writer, so that what is asked meanwhile becomes one batch.
-struct Blocked {
-    other: SqliteConnection,
+async fn found(ledger: &Ledger, text: &'static str) -> Vec<Found> {
+    query(text).fetch_all(&mut ledger.readers.acquire().await.unwrap()).await.unwrap()
 }
 
-async fn blocked(house: &House) -> Blocked {
-    let mut other = File::at(&house.path()).writer().await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    let commands = &house.ledger.commands;
-    let nothing = Command::ClaimDue { now: 0, limit: 0, lease: 0, reply: oneshot::channel().0 };
-    assert!(commands.try_send(nothing).is_ok());
-    // Once it has taken this one, it cannot take another.
-    while commands.capacity() < commands.max_capacity() {
-        tokio::task::yield_now().await;
-    }
-    Blocked { other }
+/// One whose log is emptied at once.
+async fn tidy(place: &Place) -> Ledger {
+    let store = Store::at(place.clone());
+    Ledger::open_store(store, NonZeroUsize::MIN, keys_of(&[KEY]), Duration::ZERO).await.unwrap()
 }
 
-impl Blocked {
-    /// To be awaited last, beside what is asked.
-    async fn go(mut self) {
-        sqlx::query("ROLLBACK").execute(&mut self.other).await.unwrap();
-    }
+/// The beginning of every sealed value.
+async fn stored_payload(ledger: &Ledger) -> Vec<Vec<u8>> {
+    let sealed = "SELECT substr(content, 1, 24) FROM raw UNION ALL SELECT substr(body, 1, 24) FROM pending WHERE body IS NOT NULL";
+    found(ledger, sealed).await.iter().map(|row| row.get(0).unwrap()).collect()
 }

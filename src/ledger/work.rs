@@ -2,16 +2,19 @@
 //! which they came. Reads and writes nothing itself; see [`super::tables`].
 
 use super::command::{Accept, Change, Command, Reply, Retrying, Settlement};
+use super::node::{ALONE, Hold};
 use super::progress::{Progress, RECEIPT_LEASE, Refused};
+use super::stored::json;
 use super::{
     Accepted, DeliveryKey, DueReceipt, Error, MessageKey, NewDelivery, NewMessage, Order, Outgoing, Retry, State,
 };
-use crate::outcome::Outcome;
+use crate::code::Code;
+use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
-use crate::record::{Record, Subject};
+use crate::record::{Pseudonym, Record, Subject};
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// A delivery and what must be known of its message.
@@ -102,8 +105,14 @@ pub(super) struct Work {
     pub rows: HashMap<i64, Row>,
     pub known: HashMap<[u8; 16], Known>,
     pub series: HashMap<[u8; 32], i64>,
+    /// Of which another node has a delivery in hand.
+    pub elsewhere: HashSet<[u8; 32]>,
     /// What waits about persons about whom this batch has records.
     pub waiting: Vec<i64>,
+    /// The newest record about persons, where no book tells.
+    pub newest: HashMap<Pseudonym, i64>,
+    /// Who writes.
+    pub me: i64,
     pub last_message: i64,
     pub last_delivery: i64,
     pub written: Written,
@@ -152,8 +161,7 @@ impl Work {
             Command::Settle { delivery, settlement, at, reply } => self.settle(delivery.0, settlement, at, reply),
             Command::Retry { delivery, retrying, at, reply } => {
                 let Retrying { attempts, next, reason, tried } = retrying;
-                let row = self.rows.get_mut(&delivery.0).ok_or(Error::NoSuchRow);
-                let retried: Result<Retry, Error> = row.and_then(|row| {
+                let retried: Result<Retry, Error> = own(&mut self.rows, self.me, delivery.0).and_then(|row| {
                     // What is decided anew is made ready anew, which says so before it is sent; what goes out again
                     // as it was says nothing before, so that a crash would leave it untold. What waits for its
                     // recipient is said to be tried by the claim that ends the wait.
@@ -191,6 +199,7 @@ impl Work {
 
     fn record(&mut self, mut accept: Box<Accept>) -> Accepted {
         let superseded = accept.message.order.is_some_and(|order| self.is_overtaken(order, &accept.message));
+        let elsewhere = accept.message.order.is_some_and(|order| self.elsewhere.contains(&order.key));
         self.last_message += 1;
         let key = self.last_message;
         let first = self.last_delivery + 1;
@@ -213,12 +222,13 @@ impl Work {
             };
             receipts.extend(self.deliver(row, delivery, decision, reason, superseded));
         }
-        if accept.message.mark.as_ref().is_some_and(|mark| !mark.is_current()) {
+        if accept.message.mark.as_ref().is_some_and(|mark| !mark.is_current_at(&self.newest)) {
             self.wake(first..=self.last_delivery, accept.message.received_at);
         }
         if let Some(record) = accept.message.record.take() {
             let waiting = std::mem::take(&mut self.waiting);
             self.wake(waiting, accept.message.received_at);
+            self.newest.extend(accept.message.subject.pseudonyms().map(|pseudonym| (pseudonym, i64::MAX)));
             self.written.records.push(RecordRow { message: key, subject: accept.message.subject, record });
         }
         let last = self.last_delivery;
@@ -228,7 +238,9 @@ impl Work {
         if superseded {
             return Accepted::Superseded { message };
         }
-        Accepted::New { message, deliveries: (first..=last).map(DeliveryKey).collect(), receipts }
+        let deliveries = (first..=last).map(DeliveryKey).collect();
+        let hold = (!elsewhere).then_some(Hold(self.me));
+        Accepted::New { message, deliveries, hold, receipts }
     }
 
     /// A record came that may be what these wait for.
@@ -276,8 +288,14 @@ impl Work {
                 self.written.receipts.push((row.key, signed));
             }
             _ if superseded => row.progress.supersede(at),
+            State::Ready(ready) if row.order.is_some_and(|order| self.elsewhere.contains(&order.key)) => {
+                let reason = Reason::new(Code::InTurn, Code::InTurn.hint());
+                let waits = row.progress.wait(Outcome::Retrying, json(&reason), Some(at), at);
+                debug_assert!(waits.is_ok(), "a new delivery can wait");
+                outgoing = Some(ready);
+            }
             State::Ready(ready) => {
-                row.progress.begin(at);
+                row.progress.begin(at, self.me);
                 outgoing = Some(ready);
             }
             State::Waiting { outcome, again_at, .. } => {
@@ -299,7 +317,13 @@ impl Work {
     }
 
     fn settle(&mut self, key: i64, settlement: Settlement, at: i64, reply: Reply<DueReceipt>) -> Answer {
-        let Some(row) = self.rows.get_mut(&key) else { return Answer::known(reply, Err(Error::NoSuchRow)) };
+        let went_out = matches!(settlement, Settlement::Finish { outcome: Outcome::Delivered, .. });
+        let row =
+            if went_out { self.rows.get_mut(&key).ok_or(Error::NoSuchRow) } else { own(&mut self.rows, self.me, key) };
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return Answer::known(reply, Err(error)),
+        };
         let (settled, receipt) = match settlement {
             Settlement::Finish { outcome, reason, receipt } => (row.progress.finish(outcome, reason, at), receipt),
             Settlement::Attach(receipt) => (row.progress.attach(at), receipt),
@@ -315,17 +339,35 @@ impl Work {
     }
 
     fn change(&mut self, key: i64, change: Change, at: i64) -> Result<(), Error> {
-        let row = self.rows.get_mut(&key).ok_or(Error::NoSuchRow)?;
+        // A person may give up, and a receipt may have gone out, whoever has it in hand.
+        let by_anybody = matches!(
+            change,
+            Change::Replay { .. } | Change::Discard { .. } | Change::ReceiptSent | Change::ReceiptRetry { .. }
+        );
+        let is_current = match &change {
+            Change::Wait { mark: Some(mark), .. } => mark.is_current_at(&self.newest),
+            _ => true,
+        };
+        let me = self.me;
+        let row = if by_anybody {
+            self.rows.get_mut(&key).ok_or(Error::NoSuchRow)?
+        } else {
+            own(&mut self.rows, self.me, key)?
+        };
         match change {
-            Change::Wait { outcome, reason, due_at, mark } => {
+            Change::Wait { outcome, reason, due_at, mark: _ } => {
                 row.progress.wait(outcome, reason, due_at, at)?;
-                if mark.is_some_and(|mark| !mark.is_current()) {
+                if !is_current {
                     row.progress.wake(at);
                 }
                 // What is decided anew makes new bytes; what is parked as it was goes out as it was.
                 if row.keeps_raw && outcome != Outcome::Parked {
                     self.written.strip(key);
                 }
+            }
+            // To be sent: by nobody who has lost it.
+            Change::MakeReady { .. } | Change::Address(..) if row.progress.holder != Some(me) && me != ALONE => {
+                return Err(Error::NoSuchRow);
             }
             Change::MakeReady { outgoing, decision } => {
                 row.progress.make_ready(at)?;
@@ -350,6 +392,12 @@ impl Work {
     }
 }
 
+/// Of what another has in hand nobody else says anything but that it went out.
+fn own(rows: &mut HashMap<i64, Row>, me: i64, key: i64) -> Result<&mut Row, Error> {
+    let own = |row: &&mut Row| row.progress.holder.is_none_or(|holder| holder == me);
+    rows.get_mut(&key).filter(own).ok_or(Error::NoSuchRow)
+}
+
 impl Written {
     /// What is decided anew before each attempt needs no bytes to be kept for it.
     fn keep(&mut self, row: &Row, decision: String, outgoing: Option<Outgoing>) {
@@ -372,7 +420,7 @@ impl Row {
 
     /// It is asked for again soon, unlike what waits.
     pub fn is_under_way(&self) -> bool {
-        self.progress.leased || (self.progress.is_final() && !self.progress.is_over())
+        self.progress.holder.is_some() || (self.progress.is_final() && !self.progress.is_over())
     }
 
     pub fn is_changed(&self) -> bool {
@@ -399,7 +447,7 @@ impl Row {
 /// Whether a later attempt begins with the message as it came in.
 fn is_decided_anew(delivery: &NewDelivery) -> bool {
     match delivery.state {
-        State::Ready(_) => delivery.volatile,
+        State::Ready(ref outgoing) => delivery.volatile || outgoing.is_encrypted(),
         State::Waiting { .. } => true,
         State::Final { .. } => false,
     }

@@ -3,12 +3,13 @@
 
 use super::batch;
 use super::command::Command;
-use super::file::File;
+use super::file::Alone;
 use super::memory::Memory;
+use super::node::Standing;
 use super::seal::Keys;
+use super::store::{Connection, Store, Uncertain, query};
 use super::stored::Result;
 use super::work::Answer;
-use sqlx::{Connection, SqliteConnection};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +20,17 @@ use tokio::sync::{mpsc, oneshot};
 /// From one commit to the next, at the least. Each commit writes every page that it touches as a whole, and they are
 /// largely the same pages: under load, fewer and larger commits write much less. Who comes alone does not wait.
 const PACE: Duration = Duration::from_millis(20);
+/// How long and how often a server is asked whether a commit was done.
+const CERTAINTY: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_millis(100);
 
 pub(super) struct Writer {
-    pub file: File,
+    pub store: Store,
     /// `None` after an error: what state it was left in is not worth finding out.
-    pub connection: Option<SqliteConnection>,
+    pub connection: Option<Connection>,
+    pub standing: Standing,
+    /// Kept for as long as this writes, so that no other gateway opens the same file.
+    pub alone: Option<Alone>,
     pub memory: Memory,
     pub commands: mpsc::Receiver<Command>,
     pub max_batch: NonZeroUsize,
@@ -59,10 +66,14 @@ impl Writer {
             }
             self.tidy().await;
         }
-        if let Some(connection) = self.connection.take() {
+        if let Some(mut connection) = self.connection.take() {
+            if connection.is_server() {
+                log_failure(batch::leave(&mut connection, &mut self.standing, &self.keys).await);
+            }
             // The last connection to go copies the log into the file.
             log_failure(connection.close().await);
         }
+        drop(self.alone.take());
         if let Some(closed) = closing {
             let _ = closed.send(());
         }
@@ -111,9 +122,38 @@ impl Writer {
     async fn try_write(&mut self, batch: Vec<Command>) -> Result<Vec<Answer>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.file.writer().await?),
+            none => none.insert(self.store.writer().await?),
         };
-        batch::run(connection, &mut self.memory, &self.keys, batch).await
+        let answers = batch::run(connection, &mut self.memory, &mut self.standing, &self.keys, batch).await?;
+        match connection.commit().await {
+            Ok(()) => self.standing.tell(),
+            Err(uncertain) => self.make_certain(uncertain).await?,
+        }
+        Ok(answers)
+    }
+
+    /// A server may have done what it could not answer any more. Callers would ask again, and be told that their message
+    /// is a repetition, while nobody sends it.
+    async fn make_certain(&mut self, Uncertain { error, transaction }: Uncertain) -> Result<()> {
+        let Some(transaction) = transaction else { return Err(error) };
+        self.abandon().await;
+        let begun = Instant::now();
+        while begun.elapsed() < CERTAINTY {
+            if let Ok(mut connection) = self.store.writer().await {
+                match connection.was_committed(&transaction).await {
+                    Ok(Some(true)) => {
+                        // What is in hand was not renewed as far as anybody was told; the next turn does that.
+                        tracing::warn!(%error, "a batch was written although the database could not say so");
+                        self.connection = Some(connection);
+                        return Ok(());
+                    }
+                    Ok(Some(false)) => return Err(error),
+                    Ok(None) | Err(_) => {}
+                }
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Err(error)
     }
 
     /// The gateway looks for what is due twice a second, so that this is done in time without a clock of its own.
@@ -121,8 +161,8 @@ impl Writer {
         if self.changed.is_none_or(|changed| changed.elapsed() < self.quiet) {
             return;
         }
-        let Some(connection) = &mut self.connection else { return };
-        let emptied = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await;
+        let Some(connection) = self.connection.as_mut().filter(|connection| !connection.is_server()) else { return };
+        let emptied = query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one::<i64>(connection).await;
         match emptied {
             Ok(0) => self.changed = None,
             // Somebody reads from it; another time.
@@ -137,6 +177,7 @@ impl Writer {
 
     async fn abandon(&mut self) {
         self.memory = Memory::default();
+        self.standing.undo();
         if let Some(connection) = self.connection.take() {
             log_failure(connection.close_hard().await);
         }

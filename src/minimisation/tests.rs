@@ -125,7 +125,7 @@ fn contents(pipeline: &Pipeline, sources: &Sources) -> Vec<(Arc<MessageType>, Va
         let body = text.clone().into_bytes();
         let raw = raw_message(pipeline, sender.id.as_str(), &kind.kind, body, &BTreeMap::new()).unwrap();
         let now = "2026-11-24T10:00:00Z".parse().unwrap();
-        let valid = pipeline.validate(pipeline.open(&raw).unwrap(), now).unwrap();
+        let valid = pipeline.validate(pipeline.open(&raw, now).unwrap(), now).unwrap();
         valid.content.reveal_personal_data().clone()
     };
     // A list is split, a record is kept: neither goes to anybody.

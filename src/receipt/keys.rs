@@ -73,6 +73,15 @@ impl Signer {
         SignedReceipt { id: receipt.id, jws }
     }
 
+    /// For what is no receipt: whoever calls this gives it a header of its own.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> String {
+        jsonwebtoken::crypto::sign(bytes, &self.key, Algorithm::EdDSA).expect("the key was tried when it was read")
+    }
+
+    pub fn kid(&self) -> &str {
+        self.header.kid.as_deref().unwrap_or_default()
+    }
+
     pub fn key(&self) -> Key {
         self.public.clone()
     }

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use tracing::Instrument;
 use uuid::Uuid;
 
+mod specification;
+
 const SENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 

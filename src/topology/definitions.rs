@@ -1,7 +1,7 @@
 //! RabbitMQ definitions: everything a broker needs to know of the directory, in the form of version 3.10 and later.
 
 use super::{DELIVERY_LIMIT, QUEUE_TYPE};
-use crate::directory::{Directory, Party};
+use crate::directory::{Directory, Party, is_certificate};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub struct Options<'a> {
     /// The gateway's own broker user.
     pub user: &'a str,
     /// Passwords by user. A user without one is left out, and must then be there before the import: RabbitMQ
-    /// imports no permissions of users that it does not know.
+    /// imports no permissions of users that it does not know. Who comes with a certificate needs none.
     pub password: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -42,8 +42,11 @@ pub fn definitions(directory: &Directory, options: &Options<'_>) -> Value {
             }));
         }
     }
-    let users: Vec<Value> =
-        users.into_iter().filter_map(|user| Some(login(user, &(options.password)(user)?))).collect();
+    let login = |user| match is_certificate(user) {
+        true => Some(with_certificate_only(user)),
+        false => Some(with_password(user, &(options.password)(user)?)),
+    };
+    let users: Vec<Value> = users.into_iter().filter_map(login).collect();
     let ways_in: Vec<&str> = directory.inbound().map(|(_, queue)| queue).collect();
     json!({
         "vhosts": [{ "name": vhost }],
@@ -87,14 +90,23 @@ fn literally(name: &str) -> String {
     pattern
 }
 
-fn login(user: &str, password: &str) -> Value {
+fn with_password(user: &str, password: &str) -> Value {
     let random = uuid::Uuid::new_v4().into_bytes();
     let salt = &random[..4];
     let hash = digest(&SHA256, &[salt, password.as_bytes()].concat());
     let hash = [salt, hash.as_ref()].concat();
+    login(user, &base64::engine::general_purpose::STANDARD.encode(hash))
+}
+
+/// An empty hash is that of no password: RabbitMQ lets nobody in with one.
+fn with_certificate_only(user: &str) -> Value {
+    login(user, "")
+}
+
+fn login(user: &str, password_hash: &str) -> Value {
     json!({
         "name": user,
-        "password_hash": base64::engine::general_purpose::STANDARD.encode(hash),
+        "password_hash": password_hash,
         "hashing_algorithm": "rabbit_password_hashing_sha256",
         "tags": [],
         "limits": {},

@@ -87,6 +87,23 @@ fn everyone_may_do_what_he_must_and_no_more() {
 }
 
 #[test]
+fn who_comes_with_a_certificate_is_a_user_without_a_password() {
+    let subject = "CN=keten.amsterdam.example,SERIALNUMBER=00000099000000000363,O=Amsterdam,C=NL";
+    let partners = PARTNERS.replace("gemeente-0363", subject);
+    let directory = Directory::load(&BTreeMap::from([("partners.toml".to_owned(), partners)])).unwrap();
+    let gateway = "CN=ketenpoort.example,C=NL";
+    let options = Options { vhost: "keten", user: gateway, password: &|_| Some("geheim".to_owned()) };
+    let exported = definitions(&directory, &options);
+    let hash = |user: &str| {
+        let users = exported["users"].as_array().unwrap();
+        users.iter().find(|one| one["name"] == user).unwrap()["password_hash"].as_str().unwrap()
+    };
+    assert_eq!((hash(subject), hash(gateway)), ("", ""));
+    assert!(!hash("dji-een").is_empty());
+    assert!(exported["permissions"].as_array().unwrap().iter().any(|one| one["user"] == subject));
+}
+
+#[test]
 fn who_has_a_password_is_a_user() {
     assert_eq!(exported(&|_| None)["users"], json!([]));
     let exported = exported(&|user| (user != "dji-twee").then(|| format!("geheim van {user}")));

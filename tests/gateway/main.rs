@@ -6,12 +6,18 @@
 mod bad_input;
 mod flows;
 mod held;
+#[path = "../signatures/keys.rs"]
+mod keys;
 mod leak;
 mod lists;
 #[path = "../leak/marked.rs"]
 mod marked;
 mod messages;
+mod otlp;
+#[path = "../signatures/partner.rs"]
+mod partner;
 mod reload;
 mod scene;
+mod signatures;
 mod start;
 mod traces;

@@ -31,7 +31,7 @@ fn change(path: &Path, old: &str, new: &str) {
 }
 
 /// Returns once the gateway has counted it.
-async fn reload(scene: &Scene, result: &str, count: usize) {
+pub async fn reload(scene: &Scene, result: &str, count: usize) {
     scene.world.reload_gateway().await.unwrap();
     let counted = format!("ketenpoort_reloads_total{{result=\"{result}\"}} {count}");
     let url = format!("{}/metrics", scene.world.note.http);

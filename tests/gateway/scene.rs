@@ -63,10 +63,18 @@ impl Scene {
         Scene::start_with(name, "telemetry.sample_ratio = 0.0\n").await
     }
 
+    /// Among other partners than the usual.
+    pub async fn among(name: &str, partners: &Path) -> Scene {
+        Scene::start_among(name, "telemetry.log_filter = \"trace\"\n", partners.to_owned()).await
+    }
+
     async fn start_with(name: &str, config: &str) -> Scene {
+        Scene::start_among(name, config, root().join("tests/gateway")).await
+    }
+
+    async fn start_among(name: &str, config: &str, partners: PathBuf) -> Scene {
         let recheck = if config.contains("recheck") { "" } else { "delivery.recheck = \"500ms\"\n" };
         let config = format!("delivery.first_delay = \"200ms\"\ndelivery.max_delay = \"1s\"\n{recheck}{config}");
-        let partners = root().join("tests/gateway");
         let options = Options { partners, config, ..Options::new(root(), home(name), BINARY) };
         let world = World::start(&options).await.unwrap();
         let keys = world.note.keys().await.unwrap();

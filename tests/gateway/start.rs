@@ -53,9 +53,15 @@ type Change = (&'static str, &'static str, &'static str);
 
 #[test]
 fn with_a_file_that_does_not_load_it_ends_with_64_names_it_and_connects_to_nothing() {
-    let table: [(Change, &str); 7] = [
+    let table: [(Change, &str); 10] = [
         (("ketenpoort.toml", "http =", "colour = {}\nhttp ="), "KP-7001"),
         (("ketenpoort.toml", "\"signing-key.pem\"", "\"nowhere.pem\""), "KP-7001"),
+        (("ketenpoort.toml", "iris = {", "delivery = { ca_file = \"nowhere.pem\" }\niris = {"), "KP-7010"),
+        (
+            ("ketenpoort.toml", "http = {", "http = { cert_file = \"ledger.key\", key_file = \"signing-key.pem\","),
+            "KP-7010",
+        ),
+        (("ketenpoort.toml", "http = {", "http = { client_ca_file = \"ledger.key\","), "KP-7001"),
         (("policies/gemeente.cedar", "permit (", "permitt ("), "KP-7002"),
         (("policies/gemeente.cedar", "context.kader.aanwezig", "context.kader.aanwezigheid"), "KP-7002"),
         (("schemas/canonical/re-integratie.informatie-gevraagd.v1.schema.json", "\"bsn\"", "bsn"), "KP-7003"),

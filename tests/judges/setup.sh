@@ -10,7 +10,7 @@ mkdir -p "$judges"
 # Tests may start at the same time: one installs, the others wait.
 exec 9>"$judges/.lock"
 flock 9
-if cmp -s "$wanted" "$judges/installed.txt" && "$judges/venv/bin/python" -c 'import jwcrypto' 2>/dev/null; then
+if cmp -s "$wanted" "$judges/installed.txt" && "$judges/venv/bin/python" -c 'import jwcrypto, opentelemetry.proto' 2>/dev/null; then
     exit 0
 fi
 

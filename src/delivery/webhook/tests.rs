@@ -70,7 +70,7 @@ async fn an_event_arrives_as_it_was_sent_in_both_modes() {
         for structured in [false, true] {
             let partner = Partner::start().await;
             let publication = publication(partner.url(), content_type, body);
-            client("").post(publication.clone(), structured).await.unwrap();
+            client("").post(publication.clone(), structured, None).await.unwrap();
             let received = partner.only();
             let name = format!("{content_type}, structured: {structured}");
             assert_eq!(received.data.reveal_personal_data(), body, "{name}");
@@ -109,12 +109,12 @@ fn structured_data_is_json_text_or_base64() {
 async fn again_is_the_same_event_under_the_same_key() {
     let partner = Partner::start().await;
     let (client, event) = (client(""), publication(partner.url(), "application/json", b"{}"));
-    client.post(event.clone(), false).await.unwrap();
-    client.post(event, false).await.unwrap();
+    client.post(event.clone(), false, None).await.unwrap();
+    client.post(event, false, None).await.unwrap();
     assert_eq!(partner.only().offered, 2);
     let other = publication(partner.url(), "application/json", b"[]");
     let refused = Failure::Status { status: 422, retry_after: None };
-    assert_eq!(client.post(other, false).await, Err(refused), "other content under the same key");
+    assert_eq!(client.post(other, false, None).await, Err(refused), "other content under the same key");
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn only_a_status_of_success_is_delivered() {
     for (code, asked, failed) in table {
         let status = StatusCode::from_u16(code).unwrap();
         partner.recipient.behave(Behaviour::Answer { status, retry_after: asked.map(str::to_owned) }, None);
-        let sent = client("").post(publication(partner.url(), "application/json", b"{}"), true).await;
+        let sent = client("").post(publication(partner.url(), "application/json", b"{}"), true, None).await;
         let expected = failed.map(|retry_after| Failure::Status { status: code, retry_after });
         assert_eq!(sent.err(), expected, "{code} {asked:?}");
     }
@@ -150,7 +150,7 @@ async fn a_redirect_is_not_followed() {
     let server = Server::start(ANYWHERE, router).await.unwrap();
     let event = publication(format!("http://{}/", server.address()), "application/json", b"{}");
     let refused = Failure::Status { status: 307, retry_after: None };
-    assert_eq!(client("").post(event, false).await, Err(refused));
+    assert_eq!(client("").post(event, false, None).await, Err(refused));
     assert!(partner.recipient.received().is_empty());
 }
 
@@ -159,11 +159,11 @@ async fn silence_and_absence_are_told_apart() {
     let partner = Partner::start().await;
     partner.recipient.behave(Behaviour::Hang, None);
     let event = publication(partner.url(), "application/json", b"{}");
-    assert_eq!(client("webhook_timeout = \"50ms\"").post(event, false).await, Err(Failure::Timeout));
+    assert_eq!(client("webhook_timeout = \"50ms\"").post(event, false, None).await, Err(Failure::Timeout));
 
     let nobody = TcpListener::bind(ANYWHERE).await.unwrap().local_addr().unwrap();
     let event = publication(format!("http://{nobody}/"), "application/json", b"{}");
-    assert_eq!(client("").post(event, false).await, Err(Failure::Unreachable));
+    assert_eq!(client("").post(event, false, None).await, Err(Failure::Unreachable));
 }
 
 #[test]
@@ -256,12 +256,12 @@ async fn only_who_the_ca_file_vouches_for_gets_an_event() {
     let partner = SecurePartner::start().await;
     let stranger = SecurePartner::start().await;
     let event = |host| publication(partner.url(host), "application/json", b"{}");
-    let refused = Err(Failure::Unreachable);
-    assert_eq!(stranger.trusted().post(event("localhost"), false).await, refused, "another authority");
-    assert_eq!(client("").post(event("localhost"), false).await, refused, "the authorities of the system");
-    assert_eq!(partner.trusted().post(event("127.0.0.1"), false).await, refused, "another name");
+    let refused = Err(Failure::Mistrusted);
+    assert_eq!(stranger.trusted().post(event("localhost"), false, None).await, refused, "another authority");
+    assert_eq!(client("").post(event("localhost"), false, None).await, refused, "the authorities of the system");
+    assert_eq!(partner.trusted().post(event("127.0.0.1"), false, None).await, refused, "another name");
     assert!(partner.recipient.received().is_empty());
-    partner.trusted().post(event("localhost"), false).await.unwrap();
+    partner.trusted().post(event("localhost"), false, None).await.unwrap();
     assert_eq!(partner.recipient.received().len(), 1);
 }
 

@@ -13,6 +13,10 @@ fn up_to(message: usize) -> Sizes<impl Fn(&str) -> bool> {
     Sizes { message, list: 3 * LIMIT, is_list: |kind: &str| kind == LIST }
 }
 
+fn now() -> Timestamp {
+    "2026-11-24T10:00:00Z".parse().unwrap()
+}
+
 fn directory() -> Directory {
     let partners = r#"
         [[role]]
@@ -60,7 +64,7 @@ fn event(data: &str) -> String {
 }
 
 fn problems(raw: &RawMessage) -> Vec<String> {
-    match open(raw, &directory(), up_to(LIMIT)) {
+    match open(raw, &directory(), up_to(LIMIT), now()) {
         Ok(_) => Vec::new(),
         Err(rejection) => rejection.problems.iter().map(|p| format!("{} {}", p.code, p.place)).collect(),
     }
@@ -83,12 +87,12 @@ fn one_message_in_every_mode_is_one_message() {
         structured_event(&event(r#""data_base64":"PFZlcmxvZi8+""#)),
     ];
     for raw in ways {
-        let envelope = open(&raw, &directory(), up_to(LIMIT)).unwrap();
+        let envelope = open(&raw, &directory(), up_to(LIMIT), now()).unwrap();
         assert_eq!(envelope.sender().as_str(), "dji");
         assert_eq!((envelope.kind(), envelope.id(), envelope.attributes.sequence), (TYPE, "m-1", Some(7)));
         assert_eq!(envelope.identity().source, SOURCE);
         assert_eq!(envelope.data.reveal_personal_data(), b"<Verlof/>");
-        assert_eq!(envelope.identity(), open(&good(), &directory(), up_to(LIMIT)).unwrap().identity());
+        assert_eq!(envelope.identity(), open(&good(), &directory(), up_to(LIMIT), now()).unwrap().identity());
     }
 }
 
@@ -96,7 +100,7 @@ fn one_message_in_every_mode_is_one_message() {
 fn data_in_an_event_stays_as_it_was_written() {
     for data in [r#""<Verlof/>""#, r#"{"b": 1, "a": 2}"#, "null"] {
         let raw = structured_event(&event(&format!(r#""data":{data}"#)));
-        let envelope = open(&raw, &directory(), up_to(LIMIT)).unwrap();
+        let envelope = open(&raw, &directory(), up_to(LIMIT), now()).unwrap();
         assert_eq!(envelope.data.reveal_personal_data(), data.as_bytes());
     }
 }
@@ -170,7 +174,7 @@ fn nobody_can_speak_or_use_up_an_id_in_anothers_name() {
         (None, None, "KP-1004 user-id", None),
     ];
     for (user, queue, expected, receipt_to) in table {
-        let rejection = *open(&by(user, queue), &directory(), up_to(LIMIT)).unwrap_err();
+        let rejection = *open(&by(user, queue), &directory(), up_to(LIMIT), now()).unwrap_err();
         let found: Vec<_> = rejection.problems.iter().map(|p| format!("{} {}", p.code, p.place)).collect();
         assert_eq!(found, [expected], "{user:?} {queue:?}");
         assert_eq!(rejection.sender.as_ref().map(PartyId::as_str), receipt_to);
@@ -191,7 +195,7 @@ fn too_large_is_told_without_reading_it() {
         RawMessage { body: Personal::default(), oversize: Some(Oversize::of(&body)), ..good() }
     };
     assert_eq!(problems(&not_carried(b'a')), ["KP-1008 body"]);
-    let identity = |of| open(&not_carried(of), &directory(), up_to(LIMIT)).unwrap_err().identity();
+    let identity = |of| open(&not_carried(of), &directory(), up_to(LIMIT), now()).unwrap_err().identity();
     let (one, other) = (identity(b'a'), identity(b'b'));
     assert_ne!((one.id, one.digest), (other.id, other.digest), "two messages that were not carried are two messages");
     assert_eq!(one.message.id.as_deref(), Some("m-1"), "the receipt says what it was called");
@@ -207,7 +211,7 @@ fn many_attributes_cost_little_and_say_little() {
     }
     let raw = structured_event(&event(&format!(r#"{many}"data":1"#)));
     let started = Instant::now();
-    let rejection = open(&raw, &directory(), up_to(2 * LIMIT)).unwrap_err();
+    let rejection = open(&raw, &directory(), up_to(2 * LIMIT), now()).unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert_eq!(rejection.problems.len(), 100);
     assert!(rejection.problems[99].hint.ends_with("; and 59900 more problems"), "{}", rejection.problems[99].hint);
@@ -242,13 +246,13 @@ fn only_a_list_may_be_larger_than_other_messages() {
 
 #[test]
 fn an_item_of_a_list_is_the_gateways_own_and_is_called_after_the_list() {
-    assert!(!open(&good(), &directory(), up_to(LIMIT)).unwrap().internal);
+    assert!(!open(&good(), &directory(), up_to(LIMIT), now()).unwrap().internal);
     let item = RawMessage { part_of: Some("sha-256=:bGlqc3Q=:".to_owned()), ..good() };
     let stored = RawMessage::from_stored(&item.to_stored()).unwrap();
     for item in [item, stored] {
-        let envelope = open(&item, &directory(), up_to(LIMIT)).unwrap();
+        let envelope = open(&item, &directory(), up_to(LIMIT), now()).unwrap();
         assert!(envelope.internal);
         assert_eq!(envelope.identity.message.digest, "sha-256=:bGlqc3Q=:", "what its sender knows it by");
-        assert_eq!(envelope.identity.digest, open(&good(), &directory(), up_to(LIMIT)).unwrap().identity.digest);
+        assert_eq!(envelope.identity.digest, open(&good(), &directory(), up_to(LIMIT), now()).unwrap().identity.digest);
     }
 }

@@ -9,9 +9,11 @@ use crate::facts::Unavailable;
 use crate::httpclient;
 use crate::personal::Personal;
 use crate::telemetry;
+use crate::tls::Outgoing;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, Url};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{Instrument, Span};
 
@@ -21,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub struct Connection {
-    http: reqwest::Client,
+    http: httpclient::Client,
     base: Url,
     authorization: Option<HeaderValue>,
     attempts: NonZeroU32,
@@ -49,12 +51,16 @@ impl Connection {
         };
         let (connect_timeout, timeout) = (config.connect_timeout.get(), config.timeout.get());
         Ok(Connection {
-            http: httpclient::client(config.ca_file.as_deref(), connect_timeout, timeout)?,
+            http: httpclient::Client::new("iris", config.certificates(), connect_timeout, timeout)?,
             base: Url::parse(&config.base_url).map_err(|_| super::Error::BaseUrl)?,
             authorization,
             attempts: config.attempts,
             breaker: Breaker::new(config.breaker_failures, config.breaker_open.get()),
         })
+    }
+
+    pub fn certificates(&self) -> Arc<Outgoing> {
+        self.http.certificates()
     }
 
     pub fn breaker_open(&self) -> bool {
@@ -114,7 +120,8 @@ impl Connection {
 
     async fn ask(&self, call: &Call<'_>, url: Url) -> Result<Personal<Vec<u8>>, Unavailable> {
         let body = call.body.reveal_personal_data().clone();
-        let mut request = self.http.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let http = self.http.to_anyone().map_err(|_| Unavailable::Mistrusted)?;
+        let mut request = http.post(url).header(CONTENT_TYPE, "application/json").body(body);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -144,7 +151,11 @@ async fn read_at_most(mut response: Response, limit: usize) -> Result<Personal<V
 }
 
 fn unreachable(error: &reqwest::Error) -> Unavailable {
-    if error.is_timeout() { Unavailable::Timeout } else { Unavailable::Unreachable }
+    match error.is_timeout() {
+        true => Unavailable::Timeout,
+        false if httpclient::is_mistrust(error) => Unavailable::Mistrusted,
+        false => Unavailable::Unreachable,
+    }
 }
 
 /// May the next attempt go better?
@@ -152,7 +163,7 @@ fn is_passing(unavailable: &Unavailable) -> bool {
     match unavailable {
         Unavailable::Unreachable | Unavailable::Timeout => true,
         Unavailable::Status(status) => matches!(status, 429 | 500..),
-        Unavailable::Invalid | Unavailable::BreakerOpen => false,
+        Unavailable::Invalid | Unavailable::Mistrusted | Unavailable::BreakerOpen => false,
     }
 }
 
@@ -168,6 +179,7 @@ fn error_type(unavailable: &Unavailable) -> String {
         Unavailable::Status(status) => status.to_string(),
         Unavailable::Timeout => "timeout".to_owned(),
         Unavailable::Unreachable => "unreachable".to_owned(),
+        Unavailable::Mistrusted => "mistrusted".to_owned(),
         Unavailable::Invalid => "invalid".to_owned(),
         Unavailable::BreakerOpen => "breaker_open".to_owned(),
     }

@@ -106,9 +106,11 @@ async fn within_a_batch_commands_on_one_row_keep_their_order() {
 
 #[tokio::test]
 async fn raw_bytes_are_kept_only_where_something_may_be_decided_anew() {
+    let encrypted = Outgoing { content_type: "application/jose".to_owned(), ..outgoing() };
     let cases = [
         ("ready", vec![ready()], 0),
         ("ready, on facts that change", vec![volatile(State::Ready(outgoing()))], 1),
+        ("ready, to a key that may be another one by then", vec![delivery(State::Ready(encrypted))], 1),
         ("waiting", vec![waiting(Outcome::Held, None)], 1),
         ("final", vec![refused()], 0),
         ("final and waiting", vec![refused(), waiting(Outcome::Held, None)], 1),

@@ -1,6 +1,5 @@
 //! Payload in the file is sealed, under keys that change, and is never lost for want of one.
 
-use super::durable::holds;
 use super::*;
 
 const MARKERS: [&str; 2] = ["RAUW persoonsgegeven", "UITGAAND persoonsgegeven"];
@@ -23,9 +22,9 @@ async fn what_waits_is_nowhere_in_clear() {
     let house = House::new().await;
     let keys = waits(&house.ledger).await;
     for marker in MARKERS {
-        assert!(!holds(&house.path(), marker), "{marker}");
+        assert!(!house.holds(marker).await, "{marker}");
     }
-    assert!(holds(&house.path(), "urn:nld:oin"), "the files are those");
+    assert!(house.holds("urn:nld:oin").await, "the files are those");
     let due = house.ledger.claim_due(at(2), 10, LEASE).await.unwrap();
     assert_eq!(due.iter().map(|due| due.delivery).collect::<Vec<_>>(), keys);
     assert_eq!(due.iter().map(content).collect::<Vec<_>>(), MARKERS.map(|marker| Some(marker.as_bytes())));
@@ -33,19 +32,18 @@ async fn what_waits_is_nowhere_in_clear() {
 
 #[tokio::test]
 async fn after_a_rotation_older_payload_is_read_and_newer_is_under_the_new_key_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
-    let ledger = open_with(&path, &[KEY]).await;
+    let ground = Ground::new().await;
+    let ledger = open_with(&ground.place, &[KEY]).await;
     waits(&ledger).await;
     ledger.close().await;
 
-    let ledger = open_with(&path, &[NEWER_KEY, KEY]).await;
+    let ledger = open_with(&ground.place, &[NEWER_KEY, KEY]).await;
     let newer = accept_one(&ledger, message("c", vec![waiting(Outcome::Held, Some(at(1)))])).await;
     let due = ledger.claim_due(at(2), 10, LEASE).await.unwrap();
     assert_eq!(due.iter().filter_map(content).count(), 3);
     ledger.close().await;
 
-    let ledger = open_with(&path, &[NEWER_KEY]).await;
+    let ledger = open_with(&ground.place, &[NEWER_KEY]).await;
     let due = ledger.claim_due(later(), 10, LEASE).await.unwrap();
     let readable: Vec<_> = due.iter().filter(|due| content(due).is_some()).map(|due| due.delivery).collect();
     assert_eq!((due.len(), readable), (3, vec![newer]));
@@ -53,13 +51,12 @@ async fn after_a_rotation_older_payload_is_read_and_newer_is_under_the_new_key_o
 
 #[tokio::test]
 async fn under_an_unknown_key_it_is_told_parked_and_goes_on_when_the_key_is_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
-    let ledger = open_with(&path, &[KEY]).await;
+    let ground = Ground::new().await;
+    let ledger = open_with(&ground.place, &[KEY]).await;
     let keys = waits(&ledger).await;
     ledger.close().await;
 
-    let ledger = open_with(&path, &[NEWER_KEY]).await;
+    let ledger = open_with(&ground.place, &[NEWER_KEY]).await;
     let due = ledger.claim_due(at(2), 10, LEASE).await.unwrap();
     let unknown = SealError::UnknownKey(keys_of(&[KEY]).current_id().unwrap());
     for due in &due {
@@ -68,7 +65,7 @@ async fn under_an_unknown_key_it_is_told_parked_and_goes_on_when_the_key_is_back
     }
     ledger.close().await;
 
-    let ledger = open_with(&path, &[NEWER_KEY, KEY]).await;
+    let ledger = open_with(&ground.place, &[NEWER_KEY, KEY]).await;
     for key in keys {
         ledger.replay(key, "j.jansen", "sleutel is terug", at(3)).await.unwrap();
     }

@@ -4,7 +4,6 @@ use super::*;
 use crate::category::Category;
 use crate::receipt::keys::Signer;
 use crate::receipt::{Receipt, Shared};
-use crate::record::{Kind, Record};
 
 fn shared(category: Category) -> Decision {
     let (policy, status) = ("18b-met-kader".to_owned(), "bevestigd".to_owned());
@@ -108,34 +107,4 @@ async fn that_somebody_looked_is_kept() {
     let found = "SELECT count(*) FROM action WHERE who = 'h.visser' AND what = 'subject' AND delivery IS NULL \
                  AND why = 'inzageverzoek 2026-114' AND length(subject_bsn) = 16 AND subject_skn IS NULL";
     assert_eq!(count(&house.killed().await.ledger, found).await, 1);
-}
-
-const FULL: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000) \
-    INSERT INTO message SELECT i, randomblob(16), 'urn:nld:oin:00000099000900000001:systeem:tulp', hex(randomblob(16)), \
-    randomblob(32), 0, 'nl.ketenpoort.detentie.verlof-aangekondigd.v1', 'dji', i, printf('%055d', i), randomblob(32), 1, \
-    randomblob(16), randomblob(16), printf('%0240d', i), '3f9a5e0c11d2', '77ab01cd-90ef3412', i, i, 0 FROM n; \
-    INSERT INTO delivery SELECT key, key, identity, 'gemeente:0363', 'gemeente-college', 1, 'retrying', '{}', 1, NULL, 0, 0, \
-    NULL, 1, NULL, NULL, 0, NULL, 0 FROM message WHERE key > 900000";
-
-/// `cargo test --lib a_million_messages -- --ignored --nocapture` (about 800 MB on disk): what looking through all of
-/// them takes, and what a record takes that looks through a hundred thousand that wait.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn a_million_messages() {
-    let house = House::new().await;
-    let mut other = File::at(&house.path()).writer().await.unwrap();
-    sqlx::raw_sql(FULL).execute(&mut other).await.unwrap();
-    let subject = person(Some(1), Some(2));
-    for _ in 0..3 {
-        let begun = std::time::Instant::now();
-        assert_eq!(house.ledger.disclosed(subject, at(0)).await.unwrap().len(), 0);
-        println!("disclosed: {:?}", begun.elapsed());
-    }
-    for id in ["a", "b", "c"] {
-        let content = "{}".to_owned();
-        let record = Record { kind: Kind::Toestemming, id: id.to_owned(), sequence: None, content };
-        let begun = std::time::Instant::now();
-        accept(&house.ledger, NewMessage { subject, record: Some(record), ..message(id, vec![refused()]) }).await;
-        println!("a record: {:?}", begun.elapsed());
-    }
 }

@@ -19,7 +19,7 @@ async fn what_is_parked_waits_for_a_person_with_all_that_it_takes_to_go_on() {
         let house = House::new().await;
         let key = parked(&house.ledger, "a", delivery).await;
         assert_eq!(keys_due(&house.ledger, later()).await, [], "{name}");
-        let beside = Ledger::open_beside(&house.path()).await.unwrap();
+        let beside = Ledger::open_beside(house.place()).await.unwrap();
         beside.replay(key, "j.jansen", "verholpen", at(70)).await.unwrap();
         beside.close().await;
         let due = house.ledger.claim_due(at(70), 10, LEASE).await.unwrap().remove(0);
@@ -35,12 +35,13 @@ async fn what_a_person_did_is_recorded_with_who_and_why() {
     let key = parked(&house.ledger, "a", ready()).await;
     house.ledger.replay(key, "j.jansen", "verholpen", at(70)).await.unwrap();
     house.ledger.discard(key, "p.peters", "dubbel", at(80)).await.unwrap();
-    let actions: Vec<(i64, String, String, String)> =
-        sqlx::query_as("SELECT at, who, what, why FROM action WHERE delivery = $1 ORDER BY key")
-            .bind(key.0)
-            .fetch_all(&house.ledger.readers)
-            .await
-            .unwrap();
+    let actions = found(&house.ledger, "SELECT at, who, what, why, delivery FROM action ORDER BY key").await;
+    let read = |row: &Found| {
+        let text = |place| row.get::<String>(place).unwrap();
+        assert_eq!(row.get::<i64>(4).unwrap(), key.0);
+        (row.get::<i64>(0).unwrap(), text(1), text(2), text(3))
+    };
+    let actions: Vec<_> = actions.iter().map(read).collect();
     let action = |seconds, who: &str, what: &str, why: &str| (micros(at(seconds)), who.into(), what.into(), why.into());
     let expected = [action(70, "j.jansen", "replay", "verholpen"), action(80, "p.peters", "discard", "dubbel")];
     assert_eq!(actions, expected);
@@ -80,7 +81,7 @@ async fn what_is_being_sent_is_discarded_unless_it_went_out() {
 async fn the_gateway_sees_what_was_done_beside_it() {
     let house = House::new().await;
     let key = parked(&house.ledger, "a", ready()).await;
-    let beside = Ledger::open_beside(&house.path()).await.unwrap();
+    let beside = Ledger::open_beside(house.place()).await.unwrap();
     beside.discard(key, "j.jansen", "vervallen", at(5)).await.unwrap();
     let signed = receipt();
     beside.attach_receipt(key, signed.clone()).await.unwrap();
@@ -97,18 +98,10 @@ async fn the_gateway_sees_what_was_done_beside_it() {
 async fn a_command_beside_the_gateway_takes_nothing_from_it() {
     let house = House::new().await;
     let key = accept_one(&house.ledger, message("a", vec![ready()])).await;
-    let beside = Ledger::open_beside(&house.path()).await.unwrap();
+    let beside = Ledger::open_beside(house.place()).await.unwrap();
     assert_eq!(outcome(&beside, key).await, Outcome::Retrying);
     beside.close().await;
     assert_eq!(keys_due(&house.ledger, at(299)).await, [], "it is still held");
-}
-
-#[tokio::test]
-async fn there_is_nothing_beside_a_file_that_is_not_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
-    assert!(matches!(Ledger::open_beside(&path).await, Err(Error::Unavailable)));
-    assert!(!path.exists());
 }
 
 #[tokio::test]

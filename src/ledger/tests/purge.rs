@@ -1,13 +1,11 @@
 //! What is past its term is gone from every file, what waits is not, and what went is on record.
 
-use super::durable::holds;
 use super::*;
 use crate::record::{Kind, Record};
-use std::path::Path;
 
 const DAY: i64 = 24 * 3600;
 
-async fn purge(ledger: &Ledger, what: Purge, before: i64) -> usize {
+async fn pass(ledger: &Ledger, what: Purge, before: i64) -> usize {
     let mut next = Some(0);
     let mut count = 0;
     while let Some(after) = next {
@@ -27,11 +25,6 @@ async fn over(ledger: &Ledger, id: &str, seconds: i64) -> DeliveryKey {
     key
 }
 
-/// A ledger whose log is emptied at once.
-async fn tidy(path: &Path) -> Ledger {
-    Ledger::open_file(File::at(path), NonZeroUsize::MIN, keys_of(&[KEY]), Duration::ZERO).await.unwrap()
-}
-
 async fn tidied(ledger: &Ledger) {
     // Answered only when what came before is tidied up.
     ledger.claim_due(at(-1), 1, LEASE).await.unwrap();
@@ -39,35 +32,37 @@ async fn tidied(ledger: &Ledger) {
 
 #[tokio::test]
 async fn traffic_data_go_from_the_files_and_the_receipt_and_what_makes_a_duplicate_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
-    let ledger = tidy(&path).await;
+    let ground = Ground::new().await;
+    let ledger = tidy(&ground.place).await;
     over(&ledger, "GEPLANT-1", 0).await;
     over(&ledger, "GEPLANT-2", 10 * DAY).await;
-    assert_eq!(purge(&ledger, Purge::Traffic, 5 * DAY).await, 1);
+    assert_eq!(pass(&ledger, Purge::Traffic, 5 * DAY).await, 1);
     tidied(&ledger).await;
-    assert!(!holds(&path, "GEPLANT-1") && holds(&path, "GEPLANT-2") && holds(&path, "bewijs.0.einde"));
+    for (marker, stays) in [("GEPLANT-1", false), ("GEPLANT-2", true), ("bewijs.0.einde", true)] {
+        assert_eq!(ground.holds(marker.as_bytes()).await, stays, "{marker}");
+    }
     assert_eq!(count(&ledger, "SELECT count(*) FROM message WHERE traceparent IS NULL AND source = ''").await, 1);
     let again = ledger.accept(message("GEPLANT-1", vec![ready()])).await.unwrap();
     assert!(matches!(again, Accepted::Duplicate { receipts, .. } if receipts.len() == 1));
-    assert_eq!(purge(&ledger, Purge::Traffic, 5 * DAY).await, 0);
+    assert_eq!(pass(&ledger, Purge::Traffic, 5 * DAY).await, 0);
 }
 
 #[tokio::test]
 async fn after_its_term_nothing_of_a_message_is_left_in_any_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
-    let ledger = tidy(&path).await;
+    let ground = Ground::new().await;
+    let ledger = tidy(&ground.place).await;
     for number in 0..5 {
         over(&ledger, &format!("GEPLANT-{number}-"), number * DAY).await;
     }
-    assert_eq!(purge(&ledger, Purge::Log, 3 * DAY).await, 3);
+    assert_eq!(pass(&ledger, Purge::Log, 3 * DAY).await, 3);
     tidied(&ledger).await;
     for number in 0..3 {
         let (id, receipt) = (format!("GEPLANT-{number}-"), format!("bewijs.{}.einde", number * DAY));
-        assert!(!holds(&path, &id) && !holds(&path, &receipt), "{number}");
+        for marker in [id, receipt] {
+            assert!(!ground.holds(marker.as_bytes()).await, "{marker}");
+        }
     }
-    assert!(holds(&path, "GEPLANT-3-") && holds(&path, "GEPLANT-4-"), "the others stay");
+    assert!(ground.holds(b"GEPLANT-3-").await && ground.holds(b"GEPLANT-4-").await, "the others stay");
     for table in ["SELECT count(*) FROM message", "SELECT count(*) FROM delivery", "SELECT count(*) FROM receipt"] {
         assert_eq!(count(&ledger, table).await, 2, "{table}");
     }
@@ -83,7 +78,7 @@ async fn what_waits_or_owes_a_receipt_stays_however_long_it_takes() {
     over(ledger, "c", 2).await;
     over(ledger, "d", 3).await;
     for what in [Purge::Traffic, Purge::Log] {
-        assert!(purge(ledger, what, 9 * DAY).await > 0, "{what:?}");
+        assert!(pass(ledger, what, 9 * DAY).await > 0, "{what:?}");
     }
     let row = ledger.delivery(waits).await.unwrap();
     assert_eq!((row.outcome, row.id.as_str()), (Outcome::Parked, "a"));
@@ -95,9 +90,9 @@ async fn what_waits_or_owes_a_receipt_stays_however_long_it_takes() {
     ledger.discard(waits, "j.jansen", "vervallen", at(20 * DAY)).await.unwrap();
     ledger.attach_receipt(waits, receipt()).await.unwrap();
     ledger.receipt_sent(waits).await.unwrap();
-    assert_eq!(purge(ledger, Purge::Traffic, 19 * DAY).await, 1);
+    assert_eq!(pass(ledger, Purge::Traffic, 19 * DAY).await, 1);
     assert_eq!(ledger.delivery(waits).await.unwrap().id, "a");
-    assert_eq!(purge(ledger, Purge::Traffic, 21 * DAY).await, 1);
+    assert_eq!(pass(ledger, Purge::Traffic, 21 * DAY).await, 1);
     assert_eq!(ledger.delivery(waits).await.unwrap().id, "");
 }
 
@@ -107,7 +102,7 @@ async fn a_message_from_a_clock_that_was_wrong_holds_up_nothing() {
     over(&house.ledger, "a", 9999 * DAY).await;
     over(&house.ledger, "b", 1).await;
     over(&house.ledger, "c", 2).await;
-    assert_eq!(purge(&house.ledger, Purge::Log, DAY).await, 1);
+    assert_eq!(pass(&house.ledger, Purge::Log, DAY).await, 1);
 }
 
 #[tokio::test]
@@ -121,7 +116,7 @@ async fn a_series_is_forgotten_with_its_newest_message_only() {
     }
     over(ledger, "c", 9 * DAY).await;
     for (before, left) in [(DAY, 1), (6 * DAY, 0)] {
-        assert_eq!(purge(ledger, Purge::Log, before).await, 1);
+        assert_eq!(pass(ledger, Purge::Log, before).await, 1);
         assert_eq!(count(ledger, "SELECT count(*) FROM series").await, left);
     }
 }
@@ -152,7 +147,7 @@ async fn a_record_goes_when_no_version_of_it_can_count_and_a_withdrawal_never() 
         accept(ledger, message).await;
     }
     // On 4 March.
-    assert_eq!(purge(ledger, Purge::Records, 3 * DAY).await, 2);
+    assert_eq!(pass(ledger, Purge::Records, 3 * DAY).await, 2);
     let left = ledger.records(person(Some(1), None), &[]).await.unwrap();
     let left: Vec<_> = left.iter().map(|record| record.id.as_str()).collect();
     assert_eq!(left, ["counts", "without end", "older version counts", "older version counts", "ended"]);
@@ -165,13 +160,15 @@ async fn what_went_is_on_record_by_day() {
     for number in 0..6 {
         over(ledger, &number.to_string(), number).await;
     }
-    purge(ledger, Purge::Log, 3).await;
-    purge(ledger, Purge::Log, 4).await;
-    purge(ledger, Purge::Log, DAY).await;
-    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as("SELECT what, before, at, count FROM purge ORDER BY day")
-        .fetch_all(&ledger.readers)
-        .await
-        .unwrap();
+    pass(ledger, Purge::Log, 3).await;
+    pass(ledger, Purge::Log, 4).await;
+    pass(ledger, Purge::Log, DAY).await;
+    let rows = found(ledger, "SELECT what, before, at, count FROM purge ORDER BY day").await;
+    let read = |row: &Found| {
+        let number = |place| row.get::<i64>(place).unwrap();
+        (row.get::<String>(0).unwrap(), number(1), number(2), number(3))
+    };
+    let rows: Vec<_> = rows.iter().map(read).collect();
     let row = |before, count| ("log".to_owned(), micros(at(before)), micros(at(before + 180 * DAY)), count);
     assert_eq!(rows, [row(4, 3), row(DAY, 2)]);
 }

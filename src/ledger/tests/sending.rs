@@ -34,7 +34,7 @@ async fn there_is_one_receipt_however_often_it_is_delivered() {
 async fn a_finished_delivery_says_what_its_receipt_says() {
     use crate::receipt::{Receipt, keys::Signer};
     let house = House::new().await;
-    let key_file = house.folder.path().join("key.pem");
+    let key_file = house.ground.folder.path().join("key.pem");
     Signer::generate(&key_file).unwrap();
     let signed = Signer::read(&key_file).unwrap().sign(&Receipt {
         id: Uuid::new_v4(),

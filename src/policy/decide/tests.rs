@@ -22,7 +22,7 @@ fn pipeline(partners: impl Fn(String) -> String) -> Pipeline {
 fn decided(pipeline: &Pipeline, from: &str, kind: &str, body: Vec<u8>, facts: Option<&Value>) -> Decided {
     let now = "2026-11-24T10:00:00Z".parse().unwrap();
     let raw = raw_message(pipeline, from, kind, body, &BTreeMap::new()).unwrap();
-    let valid = pipeline.validate(pipeline.open(&raw).unwrap(), now).unwrap();
+    let valid = pipeline.validate(pipeline.open(&raw, now).unwrap(), now).unwrap();
     let facts: Option<Facts> = facts.map(|facts| serde_json::from_value(facts.clone()).unwrap());
     pipeline.decide(valid, facts.as_ref(), now)
 }

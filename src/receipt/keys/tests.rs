@@ -7,7 +7,13 @@ fn receipt() -> Receipt {
     Receipt {
         id: uuid::Uuid::from_bytes([7; 16]),
         issuer: "urn:nld:oin:00000099000900000000:systeem:ketenpoort".to_owned(),
-        message: MessageRef { r#type: None, source: None, id: Some("1".to_owned()), digest: "sha-256=:x:".to_owned() },
+        message: MessageRef {
+            r#type: None,
+            source: None,
+            id: Some("1".to_owned()),
+            digest: "sha-256=:x:".to_owned(),
+            signature: None,
+        },
         outcome: Outcome::Delivered,
         reason: None,
         recipient: None,

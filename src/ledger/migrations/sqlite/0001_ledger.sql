@@ -50,7 +50,8 @@ CREATE TABLE delivery (
     due_at INTEGER,
     -- Ready but for its recipient, who takes nothing or no more now. Taken up in the order in which they came.
     waits INTEGER NOT NULL,
-    leased INTEGER NOT NULL,
+    -- Who has it in hand now: a node, or whoever is alone with a file. NULL: nobody.
+    holder INTEGER,
     -- It was ready to be sent once, so an attempt may have reached the recipient.
     tried INTEGER NOT NULL,
     -- The outcome with which it ends once whoever holds it reports.
@@ -66,9 +67,9 @@ CREATE TABLE delivery (
 ) STRICT;
 
 CREATE INDEX delivery_unfinished ON delivery (due_at) WHERE finished_at IS NULL;
-CREATE INDEX delivery_waits ON delivery (recipient) WHERE waits = 1;
+CREATE INDEX delivery_waits ON delivery (recipient) WHERE waits;
 CREATE INDEX delivery_series ON delivery (series) WHERE series IS NOT NULL;
-CREATE INDEX delivery_owing ON delivery (finished_at) WHERE finished_at IS NOT NULL AND receipted = 0;
+CREATE INDEX delivery_owing ON delivery (finished_at) WHERE finished_at IS NOT NULL AND NOT receipted;
 CREATE INDEX delivery_receipt ON delivery (receipt_at) WHERE receipt_at IS NOT NULL;
 
 -- What is needed until there is a receipt: what policy said, and the bytes for the recipient as long as they may
