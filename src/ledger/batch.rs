@@ -48,8 +48,8 @@ pub(super) async fn start(connection: &mut Connection, standing: &mut Standing, 
         release(connection, keys, vec![standing.me()]).await?;
         let receipts = query("UPDATE delivery SET receipt_at = finished_at WHERE receipt_at IS NOT NULL");
         receipts.execute(&mut *connection).await?;
-        clock_went_back(connection, micros(Timestamp::now())).await?;
     }
+    clock_went_back(connection, micros(Timestamp::now())).await?;
     connection.commit().await.map_err(|uncertain| uncertain.error)?;
     standing.tell();
     Ok(())
@@ -86,9 +86,7 @@ async fn clock_went_back(connection: &mut Connection, now: i64) -> Result<()> {
                               (CASE WHEN due_at > changed_at THEN due_at - changed_at ELSE 0 END) \
                               WHERE finished_at IS NULL AND due_at > $1 AND changed_at > $1 AND holder IS NULL \
                               AND outcome <> 'held'";
-    query(DELIVERIES).bind(now).execute(&mut *connection).await?;
-    query("UPDATE delivery SET receipt_at = $1 WHERE receipt_at > $1").bind(now).execute(connection).await?;
-    Ok(())
+    query(DELIVERIES).bind(now).execute(connection).await.map(drop)
 }
 
 async fn claim(
@@ -132,6 +130,8 @@ async fn claim(
         Command::ClockWentBack { now, reply } => {
             memory.forget();
             clock_went_back(connection, now).await?;
+            let receipts = query("UPDATE delivery SET receipt_at = $1 WHERE receipt_at > $1");
+            receipts.bind(now).execute(connection).await?;
             Ok(Some(Answer::known(reply, Ok(()))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
