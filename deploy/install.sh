@@ -22,6 +22,14 @@ need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
 }
 
+# A clock that can jump, for the tests; says where it is.
+need_faketime() {
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    [ -e "$1" ] || install_packages libfaketime
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    echo "$1"
+}
+
 # What checks alert rules, compose file, manifests and unit.
 need_deploy_tools() {
     missing=""

@@ -174,6 +174,8 @@ section! {
         max_list_xml_elements: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999),
         /// Messages worked on at once, over all partners.
         in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023),
+        /// Bytes of them in memory at once, over all partners.
+        in_flight_bytes: Size = Size(32 * 1024 * 1024),
         /// Messages a second that are taken from each partner.
         partner_rate: Option<NonZeroU32> = None,
     }

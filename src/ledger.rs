@@ -319,6 +319,12 @@ impl Ledger {
         self.ask(|reply| Command::ClaimWaiting { asked, now, lease, reply }).await
     }
 
+    /// So that nothing waits for a time of day that was there already.
+    pub async fn clock_went_back(&self, now: Timestamp) -> Result<(), Error> {
+        let now = micros(now);
+        self.ask(|reply| Command::ClockWentBack { now, reply }).await
+    }
+
     /// For which recipients deliveries wait.
     pub async fn waiting_for(&self) -> Result<Vec<WaitingFor>, Error> {
         read::waiting_for(&mut self.reader().await?).await.map_err(unavailable)

@@ -124,6 +124,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
+        memory: intake::Room::of(config.limits.in_flight_bytes.0),
         resumed: Arc::new(Semaphore::new(config.limits.in_flight.get().div_ceil(2))),
         due: Notify::new(),
         lists: Semaphore::new(1),
@@ -139,6 +140,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let options = intake::Options {
         broker,
         prefetch: config.broker.prefetch,
+        room: gateway.memory.clone(),
         max_body: config.limits.max_body.0.max(config.limits.max_list_body.0),
         rate: config.limits.partner_rate,
     };
@@ -280,6 +282,7 @@ impl Gateway {
             was_in_time = is_in_time;
             self.metrics.log(self.log.size(), self.log.behind(now));
             self.metrics.in_flight(room.saturating_sub(self.in_flight.available_permits()));
+            self.metrics.in_flight_bytes(self.memory.taken());
             if let Ok(waiting) = self.ledger.waiting().await {
                 self.metrics.waiting(&waiting, Timestamp::now());
             }

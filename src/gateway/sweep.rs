@@ -22,6 +22,21 @@ const TICK: Duration = Duration::from_millis(500);
 /// Where there is more to do, it is fetched once there is room for so much of it.
 const REFILL: u32 = 32;
 
+struct TimeOfDay {
+    last: Timestamp,
+    put_right: bool,
+}
+
+impl TimeOfDay {
+    /// Says so twice, for what was just being put off when it did.
+    fn went_back(&mut self, now: Timestamp) -> bool {
+        let again = !std::mem::replace(&mut self.put_right, now >= self.last);
+        let now_or_then = again || !self.put_right;
+        self.last = now;
+        now_or_then
+    }
+}
+
 impl Gateway {
     /// Until the gateway stops.
     pub(super) async fn sweep(self: Arc<Self>) {
@@ -29,11 +44,18 @@ impl Gateway {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let refill = u32::try_from(self.resumed.available_permits()).map_or(REFILL, |all| all.min(REFILL));
         let mut more = false;
+        let mut time_of_day = TimeOfDay { last: Timestamp::now(), put_right: true };
         loop {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return,
-                _ = interval.tick() => self.send_what_is_owed().await,
+                _ = interval.tick() => {
+                    if time_of_day.went_back(Timestamp::now()) {
+                        tracing::warn!("the clock went back: what was put off waits from now");
+                        let _ = self.ledger.clock_went_back(Timestamp::now()).await;
+                    }
+                    self.send_what_is_owed().await;
+                }
                 // After a long outage, or of a long list, there is a lot; it need not wait for the next tick.
                 () = self.room(refill), if more => {}
                 () = self.due.notified() => {}
@@ -118,6 +140,31 @@ impl Gateway {
                 let reason = Reason::new(Code::MappingFailed, "there is nothing to send and nothing to decide on");
                 Some(self.park(due.delivery, reason).await)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_goes_back_is_seen_at_that_look_and_at_the_next() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut time_of_day = TimeOfDay { last: at(0), put_right: true };
+        for (second, expected) in [
+            (10, false),
+            (10, false),
+            (5, true),
+            (6, true),
+            (7, false),
+            (99, false),
+            (98, true),
+            (97, true),
+            (98, true),
+            (99, false),
+        ] {
+            assert_eq!(time_of_day.went_back(at(second)), expected, "{second}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::command::Command;
 use super::memory::Memory;
 use super::node::{Hold, Standing};
 use super::seal::Keys;
-use super::store::Connection;
+use super::store::{Connection, query};
 use super::stored::Result;
 use super::work::{Answer, Row, Work};
 use super::{Accepted, Error, MessageKey, log, micros, purge, read};
@@ -47,6 +47,7 @@ pub(super) async fn start(connection: &mut Connection, standing: &mut Standing, 
     if !connection.is_server() {
         release(connection, keys, vec![standing.me()]).await?;
     }
+    clock_went_back(connection, micros(Timestamp::now())).await?;
     connection.commit().await.map_err(|uncertain| uncertain.error)?;
     standing.tell();
     Ok(())
@@ -77,6 +78,16 @@ async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) ->
     let mut work = Work::held(connection, holders).await?;
     work.rows.values_mut().for_each(|row| row.progress.release(now));
     work.save(connection, keys).await
+}
+
+/// What was put off at a moment that is yet to come waits from now for as long as it was to. What is held waits for a
+/// day, whatever the clock said meanwhile.
+async fn clock_went_back(connection: &mut Connection, now: i64) -> Result<()> {
+    const DELIVERIES: &str = "UPDATE delivery SET changed_at = $1, due_at = $1 + \
+                              (CASE WHEN due_at > changed_at THEN due_at - changed_at ELSE 0 END) \
+                              WHERE finished_at IS NULL AND due_at > $1 AND changed_at > $1 AND holder IS NULL \
+                              AND outcome <> 'held'";
+    query(DELIVERIES).bind(now).execute(connection).await.map(drop)
 }
 
 async fn claim(
@@ -116,6 +127,13 @@ async fn claim(
             work.rows.values_mut().for_each(|row| row.progress.claim_receipt(now, lease, me));
             memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
+        }
+        Command::ClockWentBack { now, reply } => {
+            memory.forget();
+            clock_went_back(connection, now).await?;
+            let receipts = query("UPDATE delivery SET receipt_at = $1 WHERE receipt_at > $1");
+            receipts.bind(now).execute(connection).await?;
+            Ok(Some(Answer::known(reply, Ok(()))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
         Command::ExtendLog(extension, reply) => {

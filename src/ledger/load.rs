@@ -101,6 +101,7 @@ impl Work {
                 | Command::ExtendLog(..)
                 | Command::ResealPersons(..)
                 | Command::Forget(..)
+                | Command::ClockWentBack { .. }
                 | Command::Close(_) => {}
             }
         }

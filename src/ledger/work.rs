@@ -184,6 +184,7 @@ impl Work {
             | Command::ExtendLog(..)
             | Command::ResealPersons(..)
             | Command::Forget(..)
+            | Command::ClockWentBack { .. }
             | Command::Close(_) => return None,
         })
     }
@@ -420,6 +421,11 @@ impl Row {
     /// In this batch.
     pub fn ended(&self) -> bool {
         self.progress.is_final() && !self.before.as_ref().is_some_and(Progress::is_final)
+    }
+
+    /// It is asked for again soon, unlike what waits.
+    pub fn is_under_way(&self) -> bool {
+        self.progress.holder.is_some() || (self.progress.is_final() && !self.progress.is_over())
     }
 
     pub fn is_changed(&self) -> bool {
