@@ -31,6 +31,14 @@ need_chromium() {
     [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install_packages chromium
 }
 
+# A clock that can jump, for the tests; says where it is.
+need_faketime() {
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    [ -e "$1" ] || install_packages libfaketime
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    echo "$1"
+}
+
 # What checks alert rules, compose file, manifests and unit.
 need_deploy_tools() {
     missing=""

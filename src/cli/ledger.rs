@@ -104,7 +104,7 @@ fn subject(args: &Subject) -> u8 {
     match runtime.block_on(look_up(args, &person, &pipeline, &config)) {
         Ok(report) => print(args, &report),
         Err(error) => {
-            eprintln!("{}: {error}", config.ledger.path.display());
+            eprintln!("{}: {error}", config.ledger.place);
             return exit::FAILED;
         }
     }
@@ -163,7 +163,7 @@ async fn look_up(
 ) -> Result<Report, ledger::Error> {
     let today = Timestamp::now().in_tz(TIME_ZONE).map_err(|_| ledger::Error::Unavailable)?;
     let since = today.checked_sub(args.years.years()).map_err(|_| ledger::Error::Unavailable)?;
-    let ledger = Ledger::open_beside(&config.ledger.path).await?;
+    let ledger = Ledger::open_beside(config.ledger.place.clone()).await?;
     let subject = pipeline.subject(person);
     let disclosed = async {
         ledger.note(subject, &args.who, "subject", &args.why).await?;

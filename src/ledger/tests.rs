@@ -20,6 +20,7 @@ mod at_a_file {
     type Ground = houses::Ground<AtFile>;
     mod accepting;
     mod at_rest;
+    mod clock;
     mod console;
     mod crashes;
     mod disclosed;
@@ -40,6 +41,7 @@ mod on_a_server {
     type Ground = houses::Ground<OnServer>;
     mod accepting;
     mod at_rest;
+    mod clock;
     mod console;
     mod crashes;
     mod disclosed;
