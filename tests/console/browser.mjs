@@ -17,7 +17,7 @@ const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 
 const browser = await chromium.launchPersistentContext(task.profile, {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS,
-  viewport: { width: 1280, height: 900 }, locale: "nl-NL",
+  viewport: { width: 1280, height: 900 }, locale: "nl-NL", javaScriptEnabled: task.steps !== "plain",
 });
 const page = browser.pages()[0] ?? (await browser.newPage());
 page.setDefaultTimeout(20_000);
@@ -205,6 +205,23 @@ const steps = {
     await heading("Aanmelden");
     await page.goto(`${task.url}/console/overzicht`);
     await heading("Aanmelden");
+  },
+
+  /** Without script, everything is there. */
+  async plain() {
+    await logIn("operator");
+    await heading("Overzicht");
+    assert.equal(await page.getByRole("button", { name: "Niet meer vanzelf" }).isVisible(), false);
+    await page.getByRole("link", { name: "Vernieuwen" }).click();
+    await page.getByRole("link", { name: "geparkeerd: 1" }).click();
+    await page.getByRole("rowheader").first().getByRole("link").click();
+    await page.getByLabel("Waarom").fill("zonder script");
+    await page.getByRole("button", { name: "Opnieuw aanbieden" }).click();
+    await page.locator("ol.course").getByText("zonder script").waitFor();
+    await page.getByRole("link", { name: "English" }).click();
+    await page.getByRole("heading", { level: 1, name: /^Message/ }).waitFor();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await heading("Log in");
   },
 
   async assessor() {

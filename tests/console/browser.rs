@@ -68,6 +68,17 @@ fn an_operator_sees_finds_and_decides() {
 }
 
 #[test]
+fn everything_is_there_without_script() {
+    run(async {
+        let stage = Stage::start("browser-plain", |_| String::new()).await;
+        stage.park(1).await;
+        steps("plain", &stage.url, json!({})).await;
+        let did = (name(Role::Operator), "replay".to_owned(), "zonder script".to_owned());
+        assert!(stage.actions().await.contains(&did));
+    });
+}
+
+#[test]
 fn an_assessor_judges_and_the_message_goes_on() {
     run(async {
         let stage = Stage::start("browser-assessor", |_| String::new()).await;
