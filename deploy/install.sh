@@ -8,7 +8,7 @@ install_packages() {
 }
 
 need_compiler() {
-    command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.92 or later first" >&2; exit 1; }
+    command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.94 or later first" >&2; exit 1; }
     command -v cc >/dev/null || install_packages build-essential
 }
 

@@ -42,7 +42,7 @@ pub async fn run(world: &mut World) {
     let flood = setting("KETENPOORT_BENCH_FLOOD", 200);
     world.stop_gateway().await.expect("the gateway ends well");
     for partner in FLOODING {
-        Sender::of(world, partner).await.send(flood, |index| large(index)).await;
+        Sender::of(world, partner).await.send(flood, large).await;
     }
     world.start_gateway().await.expect("the gateway starts");
     let mut most = 0;

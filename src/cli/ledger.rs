@@ -82,20 +82,20 @@ pub fn run(command: Command) -> u8 {
 }
 
 fn subject(args: &Subject) -> u8 {
-    let whose = Whose { number: args.number, file: &args.file, who: &args.who, why: &args.why };
-    let person = match whose.person() {
-        Ok(person) => person,
-        Err((code, error)) => {
-            eprintln!("{error}");
-            return code;
-        }
-    };
     let loaded = args.config.read().and_then(|config| Ok((check::read_configured(&config)?.1, config)));
     let (pipeline, config) = match loaded {
         Ok(loaded) => loaded,
         Err(findings) => {
             report(&findings);
             return exit::CONFIG;
+        }
+    };
+    let whose = Whose { number: args.number, file: &args.file, who: &args.who, why: &args.why };
+    let person = match whose.person() {
+        Ok(person) => person,
+        Err((code, error)) => {
+            eprintln!("{error}");
+            return code;
         }
     };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
