@@ -51,6 +51,10 @@ const DRY: &str = "SELECT d.recipient, d.outcome, count(CASE WHEN d.outcome = i.
                    count(*) FROM job_item AS i JOIN delivery AS d ON d.key = i.delivery \
                    WHERE i.job = $1 AND i.result IS NULL GROUP BY d.recipient, d.outcome ORDER BY 4 DESC LIMIT 500";
 
+const FORGET_ITEMS: &str =
+    "DELETE FROM job_item WHERE job = (SELECT min(key) FROM job WHERE made_at < $1 AND state <> 'running')";
+const FORGET: &str = "DELETE FROM job WHERE key = (SELECT min(key) FROM job WHERE made_at < $1 AND state <> 'running')";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     Replay,
@@ -259,6 +263,12 @@ pub(super) async fn step(connection: &mut Connection, step: Step) -> Result<Told
             Ok(Told::Done)
         }
     }
+}
+
+/// What persons decided so goes with whatever else they did: of what was made before, the oldest in each step.
+pub(super) async fn forget(connection: &mut Connection, before: i64) -> Result<()> {
+    query(FORGET_ITEMS).bind(before).execute(connection).await?;
+    query(FORGET).bind(before).execute(connection).await.map(drop)
 }
 
 async fn make(connection: &mut Connection, job: NewJob, now: i64) -> Result<Told> {

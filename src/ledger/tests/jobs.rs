@@ -102,3 +102,20 @@ async fn it_can_be_stopped_and_goes_on_where_it_was() {
     ledger.start_job(job).await.unwrap();
     assert_eq!(ledger.take_of_job(job, "two", MINUTE, 1).await.unwrap()[0].place, 2);
 }
+
+#[tokio::test]
+async fn it_is_forgotten_with_what_persons_did_unless_it_still_runs() {
+    let house = House::new().await;
+    let ledger = &house.ledger;
+    parked(ledger, "a").await;
+    let over = ledger.make_job(replay_all(10)).await.unwrap();
+    let running = ledger.make_job(replay_all(10)).await.unwrap();
+    ledger.start_job(running).await.unwrap();
+    let forget = async |before| {
+        ledger.purge(Purge::Actions, before, later(), 0, 100).await.unwrap();
+        ledger.jobs().await.unwrap().iter().map(|job| job.key).collect::<Vec<_>>()
+    };
+    assert_eq!(forget(at(0)).await, [running, over]);
+    assert_eq!(forget(later()).await, [running]);
+    assert_eq!(count(ledger, "SELECT count(*) FROM job_item").await, 1);
+}
