@@ -31,6 +31,7 @@ use uuid::Uuid;
 pub use access::Access;
 pub use log::{Answer, Question};
 pub use ready::{Probe, Ready};
+pub use server::Remote;
 
 /// Of the paths under `/v1`; `info.version` of the description below.
 const API_VERSION: &str = "1.0.0";
@@ -56,6 +57,7 @@ pub struct State {
     find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
     log: Box<Ask<Question, Answer, disclosurelog::Error>>,
     access: Option<Access>,
+    console: Option<Router>,
 }
 
 impl fmt::Debug for State {
@@ -75,7 +77,13 @@ impl State {
         Lut: Future<Output = log::Said> + Send + 'static,
     {
         let find = Box::new(move |id| Box::pin(find(id)) as _);
-        State { ready, metrics, keys, find, log: Box::new(move |question| Box::pin(log(question)) as _), access: None }
+        let log = Box::new(move |question| Box::pin(log(question)) as _);
+        State { ready, metrics, keys, find, log, access: None, console: None }
+    }
+
+    /// What has bodies, cookies and pages of its own stands beside, not behind, what is said here.
+    pub fn with_console(self, console: Router) -> State {
+        State { console: Some(console), ..self }
     }
 
     /// For partners who come with a certificate: what is one's own is for it alone.
@@ -94,7 +102,8 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<Incoming>>, state: Sta
     server::run(listener, tls, router(state), server::Limits::default(), shutdown).await;
 }
 
-fn router(state: State) -> Router {
+fn router(mut state: State) -> Router {
+    let console = state.console.take().unwrap_or_default();
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -110,6 +119,7 @@ fn router(state: State) -> Router {
         .layer(middleware::from_fn(without_body))
         .layer(middleware::map_response(with_headers))
         .with_state(Arc::new(state))
+        .merge(console)
 }
 
 async fn live() -> Response {
