@@ -152,6 +152,10 @@ impl Gateway {
     async fn with_records(&self, facts: Facts, subject: Subject) -> Option<Facts> {
         let consents: Vec<String> = facts.toestemmingen.iter().map(|consent| consent.id.clone()).collect();
         let records = self.ledger.records(subject, &consents).await.ok()?;
+        if !records.is_empty() {
+            let traces = self.ledger.traces_of_records(subject).await.unwrap_or_default();
+            traces.iter().for_each(|trace| crate::telemetry::link(trace));
+        }
         let with = facts.with(&records);
         with.inspect_err(|error| tracing::error!(%error, code = %Code::FactsUnavailable, "facts are missing")).ok()
     }

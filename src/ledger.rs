@@ -57,7 +57,7 @@ use store::{Connection, Readers, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 use work::Action;
-use writer::Writer;
+use writer::{Watch, Writer};
 
 /// After so long without a change the write-ahead log is emptied, so that no deleted bytes stay behind in it.
 const QUIET: Duration = Duration::from_secs(1);
@@ -76,6 +76,7 @@ pub struct Ledger {
     commands: mpsc::Sender<Command>,
     readers: Readers,
     writable: Arc<AtomicBool>,
+    watch: Watch,
     held: watch::Receiver<Held>,
     /// None for a server, which is asked each time.
     book: Option<Arc<Book>>,
@@ -126,6 +127,7 @@ impl Ledger {
         let (sender, commands) = mpsc::channel(max_batch.get().saturating_mul(2));
         let (readers, held) = (store.readers(), standing.watch());
         let writable = Arc::new(AtomicBool::new(true));
+        let watch = Watch::default();
         let writer = Writer {
             store,
             connection: Some(connection),
@@ -138,12 +140,13 @@ impl Ledger {
             quiet,
             changed: None,
             writable: writable.clone(),
+            watch: watch.clone(),
         };
         writer.start().map_err(|error| {
             tracing::error!(%error, "the ledger cannot be started");
             Error::Unavailable
         })?;
-        Ok(Ledger { commands: sender, readers, writable, held, book })
+        Ok(Ledger { commands: sender, readers, writable, watch, held, book })
     }
 
     /// Whether what was claimed is still the caller's, to be asked before it is sent. Waits where that is not known, as
@@ -162,6 +165,11 @@ impl Ledger {
             Ok(held) => holds(&held) == Some(true),
             Err(_) => false,
         }
+    }
+
+    /// Tells of each commit how many writes shared it, and how long it took. Once; a second one is not told.
+    pub fn watch_commits(&self, watch: impl Fn(usize, Duration) + Send + Sync + 'static) {
+        self.watch.by(watch);
     }
 
     /// As far as the last write tells.
@@ -198,6 +206,11 @@ impl Ledger {
             return Ok(Vec::new());
         }
         records::about(&mut self.reader().await?, subject, consents).await.map_err(unavailable)
+    }
+
+    /// The traces of the messages that brought them, of the newest ones.
+    pub async fn traces_of_records(&self, subject: Subject) -> Result<Vec<String>, Error> {
+        records::traces(&mut self.reader().await?, subject).await.map_err(unavailable)
     }
 
     /// It went out. That weighs more than a newer message that came meanwhile.

@@ -88,6 +88,8 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
     let ledger = Ledger::open(config.ledger.place.clone(), config.ledger.max_batch, config.ledger.keys.clone()).await?;
+    let committed = metrics.clone();
+    ledger.watch_commits(move |writes, took| committed.committed(writes, took));
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
     let mut watched: Vec<Arc<dyn Watched>> = vec![iris.certificates(), webhooks.certificates()];

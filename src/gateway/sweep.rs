@@ -103,7 +103,8 @@ impl Gateway {
         let permits = (self.resumed.clone().acquire_owned().await, self.in_flight.clone().acquire_owned().await);
         let (Ok(resumed), Ok(in_flight)) = permits else { return };
         let gateway = self.clone();
-        let span = crate::telemetry::resumed_span(due.message.traceparent.as_deref());
+        let span =
+            crate::telemetry::resumed_span(due.message.traceparent.as_deref(), due.outcome.as_str(), due.attempts);
         self.tasks.spawn(
             async move {
                 super::note_outcome(gateway.take_up(due, pass).await.as_slice());

@@ -192,6 +192,16 @@ pub(super) async fn about(connection: &mut Connection, subject: Subject, consent
     Ok(found.into_values().collect())
 }
 
+/// `traceparent`s, the newest first.
+pub(super) async fn traces(connection: &mut Connection, subject: Subject) -> Result<Vec<String>> {
+    const TRACES: &str = "SELECT m.traceparent FROM message m WHERE m.traceparent IS NOT NULL AND m.key IN \
+                          (SELECT message FROM record WHERE subject_bsn = $1 \
+                          UNION SELECT message FROM record WHERE subject_skn = $2) ORDER BY m.key DESC LIMIT 16";
+    let bytes = |pseudonym: Option<Pseudonym>| pseudonym.map(|Pseudonym(bytes)| bytes.to_vec());
+    let rows = query(TRACES).bind(bytes(subject.bsn)).bind(bytes(subject.skn)).fetch_all(connection).await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 fn read(row: &Found) -> Result<(i64, Record)> {
     let mut columns = Columns::of(row);
     let key = columns.take()?;

@@ -11,9 +11,10 @@ use super::store::{Connection, Store, Uncertain, query};
 use super::stored::Result;
 use super::work::Answer;
 use sqlx::AssertSqlSafe;
+use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -41,6 +42,30 @@ pub(super) struct Writer {
     pub changed: Option<Instant>,
     /// False from a write that failed until one that does not.
     pub writable: Arc<AtomicBool>,
+    pub watch: Watch,
+}
+
+/// Who is told of each commit: how many writes shared it, and how long it took.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<OnceLock<Box<Told>>>);
+type Told = dyn Fn(usize, Duration) + Send + Sync;
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl Watch {
+    pub fn by(&self, told: impl Fn(usize, Duration) + Send + Sync + 'static) {
+        let _ = self.0.set(Box::new(told));
+    }
+
+    fn tell(&self, writes: usize, took: Duration) {
+        if let Some(told) = self.0.get() {
+            told(writes, took);
+        }
+    }
 }
 
 impl Writer {
@@ -100,6 +125,7 @@ impl Writer {
 
     /// Where this fails, nobody is answered, which says that nothing was done.
     async fn write(&mut self, batch: Vec<Command>) {
+        let (writes, begun) = (batch.len(), Instant::now());
         let changes = batch.iter().any(|command| !command.is_claim() || command.is_housekeeping());
         match self.try_write(batch).await {
             Ok(answers) => {
@@ -108,6 +134,7 @@ impl Writer {
                     self.changed = Some(Instant::now());
                     self.writable.store(true, Ordering::Relaxed);
                 }
+                self.watch.tell(writes, begun.elapsed());
                 answers.into_iter().for_each(Answer::give);
             }
             Err(error) => {

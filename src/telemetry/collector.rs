@@ -49,6 +49,9 @@ pub struct Span {
     pub start_unix_nano: u64,
     pub end_unix_nano: u64,
     pub failed: bool,
+    /// Trace ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
     pub attributes: BTreeMap<String, Value>,
 }
 
@@ -192,6 +195,7 @@ fn read(span: Exported, service: &str) -> Option<Span> {
         kind,
         start_unix_nano: span.start_time_unix_nano,
         end_unix_nano: span.end_time_unix_nano,
+        links: span.links.iter().map(|link| hex(&link.trace_id)).collect(),
         failed: span.status.is_some_and(|status| status.code() == status::StatusCode::Error),
         name: span.name,
         attributes: attributes(span.attributes),

@@ -8,9 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
@@ -38,6 +40,8 @@ struct Inner {
     connected: IntGaugeVec,
     breaker_open: IntGauge,
     ledger_writable: IntGauge,
+    batch_writes: Histogram,
+    batch_seconds: Histogram,
     in_flight: IntGauge,
     log_entries: IntGauge,
     log_behind: IntGauge,
@@ -57,6 +61,7 @@ pub struct Declared {
 }
 
 const NAMESPACE: &str = "ketenpoort";
+const WRITES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 const SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0, 86400.0];
 
 /// Registers, and notes what was registered.
@@ -86,6 +91,10 @@ impl Declare {
     }
     fn gauges(&mut self, name: &str, unit: &'static str, labels: &[&str], help: &str) -> Made<IntGaugeVec> {
         self.put("gauge", unit, IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+    fn histogram(&mut self, name: &str, unit: &'static str, buckets: &[f64], help: &str) -> Made<Histogram> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.put("histogram", unit, Histogram::with_opts(options)?)
     }
     fn gauge(&mut self, name: &str, unit: &'static str, help: &str) -> Made<IntGauge> {
         self.put("gauge", unit, IntGauge::new(name, help)?)
@@ -136,6 +145,18 @@ impl Metrics {
                 "s",
                 &["party"],
                 "Age of the oldest delivery that waits for its recipient",
+            )?,
+            batch_writes: to.histogram(
+                "ledger_batch_writes",
+                "1",
+                WRITES,
+                "Writes to the ledger that shared one commit",
+            )?,
+            batch_seconds: to.histogram(
+                "ledger_batch_seconds",
+                "s",
+                SECONDS,
+                "How long one commit of the ledger took",
             )?,
             ledger_writable: to.gauge("ledger_writable", "1", "1 while the ledger takes writes")?,
             connected: to.gauges("amqp_connected", "1", &["direction"], "1 while there is a connection to a broker")?,
@@ -214,6 +235,10 @@ impl Metrics {
     }
     pub fn delivered_after(&self, kind: Option<&str>, recipient: &str, age: SignedDuration) {
         self.0.delivered_seconds.with_label_values(&[self.kind(kind), recipient]).observe(age.as_secs_f64());
+    }
+    pub fn committed(&self, writes: usize, took: Duration) {
+        self.0.batch_writes.observe(writes as f64);
+        self.0.batch_seconds.observe(took.as_secs_f64());
     }
     pub fn connected(&self, direction: &str, connected: bool) {
         self.0.connected.with_label_values(&[direction]).set(connected.into());

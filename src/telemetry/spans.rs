@@ -94,6 +94,13 @@ pub fn request_span(url: &reqwest::Url, failed_before: u32, traces: &[&str]) -> 
     span
 }
 
+/// What is decided now rests on what came with this trace, such as a judgement.
+pub fn link(traceparent: &str) {
+    if let Some(other) = parse(traceparent).filter(|_| is_recorded()) {
+        Span::current().add_link(other);
+    }
+}
+
 /// Within the current span; or else, out of the ledger, within the message's own.
 fn sending_span(traceparent: Option<&str>, span: impl FnOnce() -> Span) -> Span {
     if Context::map_current(TraceContextExt::has_active_span) {
@@ -104,9 +111,14 @@ fn sending_span(traceparent: Option<&str>, span: impl FnOnce() -> Span) -> Span 
     span
 }
 
-/// A later attempt, in the trace of the message it belongs to.
-pub fn resumed_span(traceparent: Option<&str>) -> Span {
-    let span = tracing::info_span!("resume", otel.kind = "internal");
+/// A later attempt, in the trace of the message it belongs to: what it waited as, and how often it was tried before.
+pub fn resumed_span(traceparent: Option<&str>, waited_as: &'static str, attempts: u32) -> Span {
+    let span = tracing::info_span!(
+        "resume",
+        otel.kind = "internal",
+        ketenpoort.waited_as = waited_as,
+        ketenpoort.attempts = attempts,
+    );
     continue_trace(&span, traceparent);
     span
 }

@@ -174,9 +174,9 @@ async fn what_is_not_recorded_has_a_trace_id_and_no_spans() {
 fn what_comes_out_of_the_ledger_goes_on_in_its_own_trace() {
     let (_here, _guard, _) = started("");
     let trace_of = |span: tracing::Span| span.in_scope(current_traceparent).unwrap()[3..35].to_owned();
-    assert_eq!(trace_of(resumed_span(Some(SENT))), TRACE);
+    assert_eq!(trace_of(resumed_span(Some(SENT), "held", 0)), TRACE);
     assert_eq!(trace_of(publish_span("q", Uuid::nil(), Some(SENT))), TRACE);
-    assert_ne!(trace_of(resumed_span(None)), "0".repeat(32));
+    assert_ne!(trace_of(resumed_span(None, "held", 0)), "0".repeat(32));
 }
 
 #[test]

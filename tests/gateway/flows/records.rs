@@ -9,6 +9,7 @@ use ketenpoort::demo::partner::Event;
 use ketenpoort::outcome::Outcome;
 use ketenpoort::simulators::iris;
 use ketenpoort::simulators::recipient::Behaviour;
+use ketenpoort::telemetry::collector::Span;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
@@ -141,10 +142,19 @@ fn what_waits_for_a_judgement_goes_on_when_it_comes_also_after_a_crash_and_a_sto
         put_on_record(&scene, ASSESSMENT, elsewhere).await;
         let mut here = judged(&person, "B-1", &waiting, &["risico_veiligheid", "zorg"]);
         here["beoordeling"]["betreft_bron"] = scene.partner("gemeente:0606").access.source.clone().into();
-        put_on_record(&scene, ASSESSMENT, here).await;
+        let judgement = put_on_record(&scene, ASSESSMENT, here).await;
         let (arrival, receipt) = delivered(&scene, "gemeente:0606", &waiting, "gemeente:0606", ANSWER).await;
         assert_eq!(arrival.json(), answer, "what the judgement of this very message names, and no more than 18b");
         assert_eq!(receipt.decision.shared.len(), 1);
+        // Its trace leads to the judgement on which it went on.
+        let waited =
+            |span: &&Span| span.name == "resume" && span.attributes["ketenpoort.waited_as"] == "awaiting_assessment";
+        let linked = |span: &&Span| span.name == "facts" && span.links.iter().any(|of| of == trace_id(&judgement));
+        let spans = scene.trace(trace_id(&waiting), |spans| {
+            spans.iter().any(|span| waited(&span) && span.attributes["ketenpoort.outcome"] == "delivered")
+                && spans.iter().any(|span| linked(&span))
+        });
+        spans.await;
 
         let nobody = Person::new();
         let refused = waits(&scene, &nobody).await;
