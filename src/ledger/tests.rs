@@ -87,6 +87,7 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
         conflict: false,
         received_at: at(0),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        caller: None,
         order: None,
         subject: Subject::default(),
         record: None,
