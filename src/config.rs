@@ -29,6 +29,7 @@ pub struct Config {
     pub delivery: Delivery,
     pub limits: LimitsSection,
     pub http: Http,
+    pub processing_log: ProcessingLog,
     pub telemetry: Telemetry,
     pub pseudonym: Pseudonym,
     pub retention: Retention,
@@ -177,6 +178,18 @@ section! {
     }
 }
 section! {
+    /// The logs of processings and of decisions, for those who may read them.
+    ProcessingLog {
+        /// Of processings; its entries are this and the type of a message.
+        register: String = String::new(),
+        /// Whoever has it may read. Nobody may without it.
+        token_file: Option<PathBuf> = None,
+        token_env: Option<String> = None,
+        #[serde(skip)]
+        token: Option<Secret> = None,
+    }
+}
+section! {
     Telemetry {
         /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces and no metrics leave without it.
         otlp_endpoint: Option<String> = None,
@@ -245,6 +258,7 @@ impl Config {
             delivery: loader.section(&mut document, "delivery"),
             limits: loader.section(&mut document, "limits"),
             http: loader.section(&mut document, "http"),
+            processing_log: loader.section(&mut document, "processing_log"),
             telemetry: loader.section(&mut document, "telemetry"),
             pseudonym: loader.section(&mut document, "pseudonym"),
             retention: loader.section(&mut document, "retention"),
@@ -308,9 +322,9 @@ impl<'t> Loader<'t> {
             self.wrong("broker", "urls start with amqp:// or amqps://");
         }
         self.plaintext(config);
-        let is_http = reqwest::Url::parse(&config.iris.base_url).is_ok_and(|u| u.scheme().starts_with("http"));
-        self.require("iris", "base_url, as in https://iris.example", is_http);
+        self.require("iris", "base_url, as in https://iris.example", is_http(&config.iris.base_url));
         config.iris.token = self.secret("iris", "token", &config.iris.token_file, &config.iris.token_env);
+        self.processing_log(config);
         self.require("receipts", "key_file", !config.receipts.key_file.as_os_str().is_empty());
         absolute(&mut config.receipts.key_file);
         let issuer_ok = config.receipts.issuer.starts_with("urn:nld:oin:");
@@ -339,6 +353,29 @@ impl<'t> Loader<'t> {
             Some(key) if key.reveal().len() >= 32 => config.pseudonym.key = key,
             Some(_) => self.wrong("pseudonym", "the key must have at least 32 characters"),
             None => self.require("pseudonym", "key_file or key_env", false),
+        }
+    }
+
+    fn processing_log(&mut self, config: &mut Config) {
+        let log = &mut config.processing_log;
+        log.token = self.secret("processing_log", "token", &log.token_file, &log.token_env);
+        let is_register = log.register.ends_with('/') && is_http(&log.register);
+        if !(is_register || log.register.is_empty() && log.token.is_none()) {
+            self.wrong(
+                "processing_log",
+                "needs register, a URL that ends in `/`, as in https://example.nl/processing-activities/",
+            );
+        }
+        if let Some(token) = &config.processing_log.token {
+            if token.reveal().len() < 32 || !token.reveal().bytes().all(|b| b.is_ascii_graphic()) {
+                self.wrong("processing_log", "the token must have at least 32 characters, without white space");
+            }
+            if config.http.cert_file.is_none() && !transport::is_here(&config.http.listen) {
+                self.wrong(
+                    "processing_log",
+                    "http.listen leaves this machine without TLS: set http.cert_file and key_file",
+                );
+            }
         }
     }
 
@@ -376,6 +413,10 @@ impl<'t> Loader<'t> {
     fn wrong(&mut self, section: &str, hint: impl Into<String>) {
         self.reader.wrong(None, section, hint);
     }
+}
+
+fn is_http(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme().starts_with("http"))
 }
 
 #[cfg(test)]

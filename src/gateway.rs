@@ -5,6 +5,7 @@ mod certificates;
 mod intake;
 mod log;
 mod outbox;
+mod processing;
 mod protect;
 mod receipts;
 mod recipients;

@@ -1,13 +1,15 @@
-//! The gateway's HTTP face: health, metrics, keys, receipts and proofs, read only. No personal data in or out, no
-//! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
+//! The gateway's HTTP face: health, metrics, keys, receipts, proofs and the log of processings, read only. No personal
+//! data out, no request bodies but where a person is asked about, and an error is problem+json, as the Dutch API Design Rules have it.
 
 mod access;
 mod log;
+mod processing;
 mod ready;
 mod server;
 
 use crate::disclosurelog;
 use crate::ledger;
+use crate::processinglog::question::Log;
 use crate::receipt::SignedReceipt;
 use crate::receipt::keys::KeySet;
 use crate::telemetry::metrics::Metrics;
@@ -30,6 +32,7 @@ use uuid::Uuid;
 
 pub use access::Access;
 pub use log::{Answer, Question};
+pub use processing::Processing;
 pub use ready::{Probe, Ready};
 
 /// Of the paths under `/v1`; `info.version` of the description below.
@@ -56,6 +59,7 @@ pub struct State {
     find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
     log: Box<Ask<Question, Answer, disclosurelog::Error>>,
     access: Option<Access>,
+    processing: Option<Processing>,
 }
 
 impl fmt::Debug for State {
@@ -75,12 +79,18 @@ impl State {
         Lut: Future<Output = log::Said> + Send + 'static,
     {
         let find = Box::new(move |id| Box::pin(find(id)) as _);
-        State { ready, metrics, keys, find, log: Box::new(move |question| Box::pin(log(question)) as _), access: None }
+        let log = Box::new(move |question| Box::pin(log(question)) as _);
+        State { ready, metrics, keys, find, log, access: None, processing: None }
     }
 
     /// For partners who come with a certificate: what is one's own is for it alone.
     pub fn with_access(self, access: Access) -> State {
         State { access: Some(access), ..self }
+    }
+
+    /// For who may read what was done with whose data.
+    pub fn with_processing(self, processing: Option<Processing>) -> State {
+        State { processing, ..self }
     }
 
     fn may_see(&self, peer: Option<&Peer>, receipt: &SignedReceipt) -> bool {
@@ -105,6 +115,8 @@ fn router(state: State) -> Router {
         .route("/v1/log/head", get(log::head))
         .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/openapi.json", get(openapi))
+        .route(processing::PROCESSINGS, processing::route(Log::Processings))
+        .route(processing::DECISIONS, processing::route(Log::Decisions))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read") })
         .layer(middleware::from_fn(without_body))
@@ -173,7 +185,7 @@ fn open_to_all(content_type: &'static str, body: impl Into<axum::body::Body>) ->
 }
 
 async fn without_body(request: Request, next: Next) -> Response {
-    if !request.body().is_end_stream() {
+    if !request.body().is_end_stream() && !processing::takes_body(request.uri().path()) {
         let refused = problem(StatusCode::PAYLOAD_TOO_LARGE, "a request here has no body");
         return ([(header::CONNECTION, "close")], refused).into_response();
     }

@@ -37,6 +37,7 @@ pub mod outcome;
 pub mod party;
 pub mod personal;
 pub mod policy;
+pub mod processinglog;
 #[cfg(feature = "prove")]
 pub mod prove;
 pub mod receipt;
