@@ -36,7 +36,7 @@ pub use processing::Processing;
 pub use ready::{Probe, Ready};
 
 /// Of the paths under `/v1`; `info.version` of the description below.
-const API_VERSION: &str = "1.0.0";
+const API_VERSION: &str = "1.1.0";
 const OPENAPI: &str = include_str!("http/openapi.json");
 
 /// In every answer.

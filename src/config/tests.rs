@@ -171,3 +171,32 @@ fn a_ledger_without_a_good_key_set_is_refused() {
         assert!(finding.problem.place == "ledger" && finding.problem.hint.contains(hint), "{finding:?}");
     }
 }
+
+#[test]
+fn a_log_of_processings_is_read_with_a_long_token_and_tls_only() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let register = "register = \"https://example.nl/processing-activities/\"";
+    let tls = "cert_file = \"c.pem\"\nkey_file = \"k.pem\"";
+    let table = [
+        (token, register, "", 0),
+        (token, register, "listen = \"[::1]:80\"", 0),
+        (token, register, "listen = \"0.0.0.0:80\"", 1),
+        (token, register, &format!("listen = \"0.0.0.0:80\"\n{tls}"), 0),
+        (token, "", "", 1),
+        (token, "register = \"https://example.nl/x\"", "", 1),
+        (&token[1..], register, "", 1),
+        ("0123456789abcdef 0123456789abcdef", register, "", 1),
+    ];
+    for (token, register, http, wrong) in table {
+        let env = |name: &str| match name {
+            "TOKEN" => Some(token.to_owned()),
+            "LEDGER" => Some(LEDGER_KEY.to_owned()),
+            _ => Some("k".repeat(32)),
+        };
+        let text = format!("{GOOD}[processing_log]\ntoken_env = \"TOKEN\"\n{register}\n[http]\n{http}\n");
+        let found = Config::load("k.toml", &text, Path::new("/etc/ketenpoort"), &env).err().unwrap_or_default();
+        assert_eq!(found.len(), wrong, "{token} {register} {http}: {found:?}");
+        assert!(found.iter().all(|finding| finding.problem.place == "processing_log"), "{found:?}");
+    }
+    assert!(load(GOOD).unwrap().processing_log.token.is_none());
+}

@@ -24,6 +24,7 @@ mod at_a_file {
     mod disclosed;
     mod log;
     mod operator;
+    mod processing;
     mod purge;
     mod records;
     mod sending;
@@ -42,6 +43,7 @@ mod on_a_server {
     mod disclosed;
     mod log;
     mod operator;
+    mod processing;
     mod purge;
     mod records;
     mod sending;

@@ -121,8 +121,9 @@ fn trace_id(text: &str) -> Option<String> {
 
 fn whose(subject: Personal<String>, is_of_bsn: bool) -> Result<Whose, &'static str> {
     let text = subject.reveal_personal_data();
-    if let Ok(pseudonym) = u128::from_str_radix(text, 16)
-        && text.len() == 32
+    if text.len() == 32
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+        && let Ok(pseudonym) = u128::from_str_radix(text, 16)
     {
         return Ok(Whose::Pseudonym(Pseudonym(pseudonym.to_be_bytes())));
     }

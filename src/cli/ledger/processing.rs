@@ -48,6 +48,10 @@ pub fn run(args: &Processing) -> u8 {
             return exit::CONFIG;
         }
     };
+    if config.processing_log.register.is_empty() {
+        eprintln!("[processing_log] needs register: it names the processings");
+        return exit::CONFIG;
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return exit::FAILED;
     };
