@@ -45,9 +45,9 @@ fn every_message_is_one_processing_with_a_decision_for_each_recipient() {
         let sent = unsampled(release(&notice));
         scene.send("dji", &sent).await;
         scene.receipts("dji", &sent.id, 2).await;
-        let denied = unsampled(request(&stranger.request("0599", "re-integratie", "re-integratie")));
-        scene.send("gemeente:0599", &denied).await;
-        scene.receipts("gemeente:0599", &denied.id, 1).await;
+        let denied = unsampled(request(&stranger.request("0606", "18b", "toezicht")));
+        scene.send("gemeente:0606", &denied).await;
+        scene.receipts("gemeente:0606", &denied.id, 1).await;
 
         let of_trace = json!({ "traceId": trace_id(&sent) });
         let (processings, told) = ask(&scene, "processing-activities", &of_trace).await;
