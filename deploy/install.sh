@@ -8,7 +8,7 @@ install_packages() {
 }
 
 need_compiler() {
-    command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.92 or later first" >&2; exit 1; }
+    command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.94 or later first" >&2; exit 1; }
     command -v cc >/dev/null || install_packages build-essential
 }
 
@@ -20,6 +20,14 @@ need_openssl() {
 # What proves the policies; CVC5 names another one than that of Debian.
 need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
+}
+
+# A clock that can jump, for the tests; says where it is.
+need_faketime() {
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    [ -e "$1" ] || install_packages libfaketime
+    set -- /usr/lib/*/faketime/libfaketimeMT.so.1
+    echo "$1"
 }
 
 # What checks alert rules, compose file, manifests and unit.

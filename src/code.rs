@@ -69,7 +69,7 @@ codes! {
     Held = "KP-3008", "too early: held until the date on which it may be shared", "no action: it is decided anew on that date";
     Recorded = "KP-3009", "kept as a fact", "no action: it counts from now on in every decision about the person";
     Split = "KP-3010", "a list, split into messages of their own", "no action: each item has its own outcome and its own receipt";
-    InTurn = "KP-3011", "an item of a list, taken up in its turn", "no action: it is decided in a moment";
+    InTurn = "KP-3011", "taken up in its turn", "no action: an item of a list, or what follows another message about the same person, goes on in a moment";
     // 4xxx: facts
     FactsUnavailable = "KP-4001", "the facts could not be had", "the message waits and is retried; check the connection to IRIS";
     FactsInvalid = "KP-4002", "the facts source gave an invalid answer", "the message waits and is retried; check IRIS";

@@ -1,12 +1,13 @@
 //! Configuration: one TOML file into values that are known to be good. Unknown keys are refused, everything
 //! wrong is told at once, and secrets come from files or the environment.
 
+mod ledger;
 mod transport;
 mod values;
 
 use crate::catalogue::{Finding, Order};
 use crate::code::Code;
-use crate::ledger::Keys;
+use crate::ledger::{Keys, Place};
 use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
@@ -75,7 +76,18 @@ section! {
 }
 section! {
     Ledger {
-        path: PathBuf = PathBuf::from("ketenpoort.db"),
+        /// A file, for one gateway; `ketenpoort.db` where nothing else is set.
+        path: Option<PathBuf> = None,
+        /// A PostgreSQL database instead, which several gateways may share.
+        url: Option<Secret> = None,
+        url_file: Option<PathBuf> = None,
+        url_env: Option<String> = None,
+        /// What this gateway is called among those that share it; the name of the machine where left out.
+        node: Option<String> = None,
+        /// How long after the database was last heard of what this gateway has in hand is its own.
+        lease: Duration = Duration::seconds(15),
+        #[serde(skip)]
+        place: Place = Place::File(PathBuf::new()),
         max_batch: NonZeroUsize = NonZeroUsize::MIN.saturating_add(511),
         /// Keys for payload at rest, one a line: the first seals, the others still open what is older.
         key_file: Option<PathBuf> = None,
@@ -163,6 +175,8 @@ section! {
         max_list_xml_elements: NonZeroUsize = NonZeroUsize::MIN.saturating_add(199_999),
         /// Messages worked on at once, over all partners.
         in_flight: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023),
+        /// Bytes of them in memory at once, over all partners.
+        in_flight_bytes: Size = Size(32 * 1024 * 1024),
         /// Messages a second that are taken from each partner.
         partner_rate: Option<NonZeroU32> = None,
     }
@@ -309,7 +323,6 @@ impl<'t> Loader<'t> {
         [&mut files.schemas, &mut files.policies, &mut files.mappings, &mut files.partners]
             .into_iter()
             .for_each(absolute);
-        absolute(&mut config.ledger.path);
         config.receipts.retired.iter_mut().for_each(absolute);
         self.certificates(config);
 
@@ -338,6 +351,7 @@ impl<'t> Loader<'t> {
         if config.retention.traffic_months.get() > 6 {
             self.wrong("retention", "traffic_months must be 6 at most");
         }
+        self.ledger(config);
         let told = self.reader.findings.len();
         match self.secret("ledger", "key", &config.ledger.key_file, &config.ledger.key_env) {
             // That there is no such file or variable is told already.

@@ -38,6 +38,8 @@ pub struct Options {
     pub vhost: String,
     /// For `deploy/broker.sh`, as where another broker than the usual is wanted.
     pub broker: Vec<(String, String)>,
+    /// The gateway reaches it through this port on this machine, as where something stands in between.
+    pub broker_port: Option<u16>,
     /// Put over the configuration, key by key.
     pub config: String,
     /// Of the gateway.
@@ -56,6 +58,7 @@ impl Options {
             gateway: gateway.into(),
             vhost: format!("ketenpoort-demo-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]),
             broker: Vec::new(),
+            broker_port: None,
             config: String::new(),
             environment: Vec::new(),
             port: None,
@@ -141,7 +144,10 @@ impl World {
 
         files::partners(&options.partners, &home.join("partners"), &options.vhost, servers[1].address())?;
         let directory = Directory::read(&home.join("partners")).map_err(Error::Findings)?;
-        let (made, urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
+        let (made, mut urls) = broker::Made::make(script, &admin, &directory, &options.vhost, &home).await?;
+        if let Some(port) = options.broker_port {
+            urls.gateway_through(port);
+        }
 
         let listen = options.port.map_or_else(free_port, |port| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
         let around = files::Around {

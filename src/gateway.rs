@@ -57,6 +57,8 @@ pub(crate) struct Gateway {
     metrics: Metrics,
     /// Messages worked on at once; overload slows intake, never memory.
     in_flight: Arc<Semaphore>,
+    /// And the bytes of those that came in.
+    memory: crate::intake::Room,
     /// How many of them may come out of the ledger, so that there is always room for what comes in.
     resumed: Arc<Semaphore>,
     /// Something in the ledger is due before the clock says so.

@@ -4,6 +4,7 @@ mod acks;
 mod consumer;
 mod message;
 mod pace;
+mod room;
 
 use crate::broker;
 use crate::directory::Directory;
@@ -13,6 +14,7 @@ use crate::topology;
 use acks::Acks;
 use consumer::Consumer;
 use lapin::{Channel, Connection};
+pub use room::{Room, Taken};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -31,6 +33,8 @@ pub struct Inbound {
     pub queue: String,
     pub raw: RawMessage,
     pub acker: Acker,
+    /// For as long as it is in memory.
+    pub room: Option<Taken>,
 }
 
 /// Ends the broker's responsibility for one message, once. Does nothing if the connection is gone: the broker then
@@ -68,9 +72,10 @@ impl Drop for Acker {
 #[derive(Clone, Debug)]
 pub struct Options {
     pub broker: broker::Options,
-    /// Per queue. So many messages of `max_body`, which is that of a list, can be in memory for each partner that
-    /// floods us.
+    /// Per queue, at the most: of large messages fewer come ahead.
     pub prefetch: NonZeroU16,
+    /// For what was taken in and is not over.
+    pub room: Room,
     pub max_body: usize,
     /// Messages a second of each queue; as fast as it goes where absent.
     pub rate: Option<NonZeroU32>,

@@ -10,6 +10,7 @@ mod log;
 mod memory;
 mod model;
 mod node;
+mod place;
 mod processing;
 mod progress;
 mod purge;
@@ -21,6 +22,7 @@ mod seal;
 mod server;
 mod store;
 mod stored;
+mod values;
 mod work;
 mod writer;
 
@@ -28,6 +30,7 @@ pub use log::write::Extension;
 pub use log::{Last, LogReader, Logged, LoggedAction, LoggedPurge, LoggedReceipt, PersonKey, StoredEntry};
 pub use model::*;
 pub use node::{Hold, Node};
+pub use place::Place;
 pub use processing::{Processed, ProcessedDelivery, Wanted};
 pub use purge::{Purge, Purged};
 pub use records::Mark;
@@ -43,11 +46,8 @@ use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
 use node::{Held, Standing};
 use records::Book;
-use sqlx::postgres::PgConnectOptions;
 use std::collections::HashMap;
-use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -66,38 +66,6 @@ struct Options {
     keys: Keys,
     quiet: Duration,
     alone: Option<Alone>,
-}
-
-/// Where a ledger lies: a file for one gateway, or a database server that several share.
-#[derive(Clone, Debug)]
-pub enum Place {
-    File(PathBuf),
-    /// A gateway says which node it is; an operator's command need not.
-    Server(Box<PgConnectOptions>, Option<Node>),
-}
-
-impl From<&Path> for Place {
-    fn from(path: &Path) -> Place {
-        Place::File(path.to_owned())
-    }
-}
-
-impl From<&PathBuf> for Place {
-    fn from(path: &PathBuf) -> Place {
-        Place::File(path.clone())
-    }
-}
-
-/// Without anything secret.
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::File(path) => path.display().fmt(f),
-            Place::Server(server, _) => {
-                write!(f, "database {} on {}", server.get_database().unwrap_or_default(), server.get_host())
-            }
-        }
-    }
 }
 
 /// A handle on the ledger; cheap to clone.
@@ -351,6 +319,12 @@ impl Ledger {
         let asked = ClaimWaiting { recipient: recipient.clone(), skip, limit, received_by: micros(received_by) };
         let (now, lease) = (micros(Timestamp::now()), duration(lease));
         self.ask(|reply| Command::ClaimWaiting { asked, now, lease, reply }).await
+    }
+
+    /// So that nothing waits for a time of day that was there already.
+    pub async fn clock_went_back(&self, now: Timestamp) -> Result<(), Error> {
+        let now = micros(now);
+        self.ask(|reply| Command::ClockWentBack { now, reply }).await
     }
 
     /// For which recipients deliveries wait.

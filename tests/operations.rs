@@ -196,7 +196,7 @@ fn the_settings_that_are_deployed_load_once_their_secrets_are_there() {
         let config = Config::load(file, &settings, Path::new("/etc/ketenpoort"), &|_| None);
         let config = config.unwrap_or_else(|findings| panic!("{findings:?}"));
         assert_eq!(config.files.partners, Path::new("/etc/ketenpoort/partners"), "{file}");
-        assert_eq!(config.ledger.path, Path::new("/var/lib/ketenpoort/ketenpoort.db"), "{file}");
+        assert_eq!(config.ledger.place.to_string(), "/var/lib/ketenpoort/ketenpoort.db", "{file}");
     }
 }
 

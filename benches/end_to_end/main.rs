@@ -5,10 +5,11 @@
 //! recorded, delivered to the municipality and answered with a signed receipt. Rounds alternate; medians count.
 //!
 //! `KETENPOORT_BENCH_MESSAGES` (10000) and `KETENPOORT_BENCH_ROUNDS` (3) set its size, `KETENPOORT_BENCH_CONFIG` other
-//! settings of the gateway, as TOML.
+//! settings of the gateway, as TOML, `KETENPOORT_BENCH_PARTNERS` another folder of partners.
 
 mod outage;
 mod relay;
+mod waiting;
 
 use futures_util::StreamExt;
 use hdrhistogram::Histogram;
@@ -42,7 +43,13 @@ async fn main() {
     let mut options = Options::new(root, home.path().join("world"), env!("CARGO_BIN_EXE_ketenpoort"));
     let settings = std::env::var("KETENPOORT_BENCH_CONFIG").unwrap_or_default();
     options.config = format!("telemetry = {{ sample_ratio = 0.0, log_filter = \"warn\" }}\n{settings}");
+    if let Ok(partners) = std::env::var("KETENPOORT_BENCH_PARTNERS") {
+        options.partners = partners.into();
+    }
     let mut world = World::start(&options).await.expect("a world");
+    if std::env::args().any(|argument| argument == "waiting") {
+        return waiting::run(&mut world).await;
+    }
 
     let (mut relays, mut gateways) = (Vec::new(), Vec::new());
     for round in 0..rounds {

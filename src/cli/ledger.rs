@@ -86,14 +86,6 @@ pub fn run(command: Command) -> u8 {
 }
 
 fn subject(args: &Subject) -> u8 {
-    let whose = Whose { number: args.number, file: &args.file, who: &args.who, why: &args.why };
-    let person = match whose.person() {
-        Ok(person) => person,
-        Err((code, error)) => {
-            eprintln!("{error}");
-            return code;
-        }
-    };
     let loaded = args.config.read().and_then(|config| Ok((check::read_configured(&config)?.1, config)));
     let (pipeline, config) = match loaded {
         Ok(loaded) => loaded,
@@ -102,13 +94,21 @@ fn subject(args: &Subject) -> u8 {
             return exit::CONFIG;
         }
     };
+    let whose = Whose { number: args.number, file: &args.file, who: &args.who, why: &args.why };
+    let person = match whose.person() {
+        Ok(person) => person,
+        Err((code, error)) => {
+            eprintln!("{error}");
+            return code;
+        }
+    };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return exit::FAILED;
     };
     match runtime.block_on(look_up(args, &person, &pipeline, &config)) {
         Ok(report) => print(args, &report),
         Err(error) => {
-            eprintln!("{}: {error}", config.ledger.path.display());
+            eprintln!("{}: {error}", config.ledger.place);
             return exit::FAILED;
         }
     }
@@ -167,7 +167,7 @@ async fn look_up(
 ) -> Result<Report, ledger::Error> {
     let today = Timestamp::now().in_tz(TIME_ZONE).map_err(|_| ledger::Error::Unavailable)?;
     let since = today.checked_sub(args.years.years()).map_err(|_| ledger::Error::Unavailable)?;
-    let ledger = Ledger::open_beside(&config.ledger.path).await?;
+    let ledger = Ledger::open_beside(config.ledger.place.clone()).await?;
     let subject = pipeline.subject(person);
     let disclosed = async {
         ledger.note(subject, &args.who, "subject", &args.why).await?;

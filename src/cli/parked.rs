@@ -1,6 +1,6 @@
 use super::{ConfigArg, exit, print_json, print_text, report};
 use crate::explain::{decision_lines, dutch_time, reason_lines};
-use crate::ledger::{self, DeliveryKey, Ledger, Row};
+use crate::ledger::{self, DeliveryKey, Ledger, Place, Row};
 use crate::outcome::Outcome;
 use jiff::Timestamp;
 use std::fmt::Write;
@@ -18,7 +18,7 @@ pub struct Args {
     command: Command,
     #[command(flatten)]
     config: ConfigArg,
-    /// The ledger itself, where the configuration cannot be read
+    /// The file of the ledger itself, where the configuration cannot be read
     #[arg(long, value_name = "FILE", global = true)]
     ledger: Option<PathBuf>,
     /// Answer as JSON
@@ -77,8 +77,9 @@ fn waiting_outcome(name: &str) -> Result<Outcome, String> {
 }
 
 pub fn run(args: Args) -> u8 {
-    let path = match args.ledger.clone().map_or_else(|| args.config.read().map(|config| config.ledger.path), Ok) {
-        Ok(path) => path,
+    let given = args.ledger.clone().map(Place::File);
+    let place = match given.map_or_else(|| args.config.read().map(|config| config.ledger.place), Ok) {
+        Ok(place) => place,
         Err(findings) => {
             report(&findings);
             return exit::CONFIG;
@@ -88,7 +89,7 @@ pub fn run(args: Args) -> u8 {
         return exit::FAILED;
     };
     let done = runtime.block_on(async {
-        let ledger = Ledger::open_beside(&path).await?;
+        let ledger = Ledger::open_beside(place.clone()).await?;
         let done = act(&ledger, args).await;
         ledger.close().await;
         done
@@ -96,7 +97,7 @@ pub fn run(args: Args) -> u8 {
     match done {
         Ok(()) => exit::OK,
         Err(error) => {
-            eprintln!("{}: {error}", path.display());
+            eprintln!("{place}: {error}");
             if matches!(error, ledger::Error::NoSuchRow) { exit::INPUT } else { exit::FAILED }
         }
     }

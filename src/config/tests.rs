@@ -200,3 +200,41 @@ fn a_log_of_processings_is_read_with_a_long_token_and_tls_only() {
     }
     assert!(load(GOOD).unwrap().processing_log.token.is_none());
 }
+
+#[test]
+fn the_ledger_lies_in_one_place_and_a_server_elsewhere_is_proved() {
+    let place = |setting: &str| {
+        let text = GOOD.replace("[ledger]\n", &format!("[ledger]\n{setting}\n"));
+        load(&text).map(|config| config.ledger.place).map_err(|findings| findings[0].problem.hint.clone())
+    };
+    for (setting, expected) in [
+        ("", "/etc/ketenpoort/ketenpoort.db"),
+        ("path = \"/var/lib/l.db\"", "/var/lib/l.db"),
+        ("url = \"postgres://u:geheim@127.0.0.1/k\"", "database k on 127.0.0.1"),
+        ("url = \"postgres://u:geheim@db.example/k?sslmode=verify-full\"", "database k on db.example"),
+    ] {
+        assert_eq!(place(setting).unwrap().to_string(), expected, "{setting}");
+        assert!(!format!("{:?}", place(setting).unwrap()).contains("geheim"));
+    }
+    for (setting, hint) in [
+        ("path = \"a\"\nurl_env = \"KEY\"", "one of path, url"),
+        ("url = \"postgres://u@h/k?sslmode=verify-full\"\nurl_env = \"KEY\"", "one of path, url"),
+        ("url = \"postgres://u:geheim@db.example/k\"", "sslmode=verify-full"),
+        ("url = \"postgres://u:geheim@db.example/k?sslmode=require\"", "sslmode=verify-full"),
+        ("url = \"mysql://u:geheim@localhost/k\"", "none of PostgreSQL"),
+        ("url = \"postgres://localhost/k\"\nnode = \" \"", "needs node"),
+        ("url_file = \"no such file\"", "url_file"),
+    ] {
+        let told = place(setting).unwrap_err();
+        assert!(told.contains(hint) && !told.contains("geheim"), "{setting}: {told}");
+    }
+}
+
+#[test]
+fn a_node_waits_for_the_longest_attempt_of_another() {
+    let text =
+        GOOD.replace("[ledger]\n", "[ledger]\nurl = \"postgres://u@localhost/k\"\nnode = \"een\"\nlease = \"4s\"\n");
+    let Place::Server(_, Some(node)) = load(&text).unwrap().ledger.place else { panic!("no node") };
+    let seconds = std::time::Duration::from_secs;
+    assert_eq!((node.name.as_str(), node.lease, node.longest_attempt), ("een", seconds(4), seconds(15)));
+}

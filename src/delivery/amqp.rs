@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 const PURPOSE: &str = "delivery";
 /// A connection that was just lost may be back before anybody notices.
-const CONNECTION_WAIT: Duration = Duration::from_secs(2);
+pub const CONNECTION_WAIT: Duration = Duration::from_secs(2);
 const PERSISTENT: u8 = 2;
 
 /// One event to send, in binary mode.

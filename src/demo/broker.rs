@@ -79,6 +79,18 @@ pub struct Urls {
     pub partners: BTreeMap<PartyId, Access>,
 }
 
+impl Urls {
+    /// By another way, on this machine.
+    pub fn gateway_through(&mut self, port: u16) {
+        if let Ok(mut url) = self.gateway.parse::<Url>()
+            && url.set_host(Some("127.0.0.1")).is_ok()
+            && url.set_port(Some(port)).is_ok()
+        {
+            self.gateway = url.to_string();
+        }
+    }
+}
+
 impl Made {
     /// A virtual host with the queues of every party, and users whose passwords only this world knows.
     pub async fn make(

@@ -125,6 +125,10 @@ pub fn configuration(extra: &str, home: &Path, around: &Around<'_>) -> Result<Pa
             (_, keys) => drop(config.insert(section, keys)),
         }
     }
+    // A ledger on a server is in no file beside it.
+    if let Some(Value::Table(ledger)) = config.get_mut("ledger").filter(|ledger| ledger.get("url").is_some()) {
+        ledger.remove("path");
+    }
     write(&path, config.to_string().as_bytes())?;
     Ok(path)
 }

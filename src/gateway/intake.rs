@@ -45,7 +45,7 @@ impl Gateway {
 
     async fn handle(self: Arc<Self>, inbound: Inbound, permit: OwnedSemaphorePermit) {
         let now = Timestamp::now();
-        let Inbound { mut raw, acker, .. } = inbound;
+        let Inbound { mut raw, acker, room, .. } = inbound;
         let pipeline = self.pipeline();
         let considered = self.consider(&pipeline, &raw, now, false).await;
         // Taken before the ledger decides about the order, held until the deliveries are over.
@@ -92,7 +92,7 @@ impl Gateway {
         };
         // It is safe with us: what follows does not wait for a broker that may be gone.
         futures_util::future::join(acker.ack(), goes_on).await;
-        drop(permit);
+        drop((permit, room));
     }
 
     /// What follows once the message is safely recorded.

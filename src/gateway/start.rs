@@ -6,6 +6,7 @@ use super::certificates::{self, Certificates, Watched};
 use super::recipients::Room;
 use super::reload::{self, Read, Reloaded};
 use super::series::Series;
+use crate::code::Code;
 use crate::config::{self, Config};
 use crate::core::Pipeline;
 use crate::delivery::Retries;
@@ -83,7 +84,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     }
     let metrics = Metrics::new()?;
     reload::tell(&metrics, &pipeline);
-    let ledger = Ledger::open(&config.ledger.path, config.ledger.max_batch, config.ledger.keys.clone()).await?;
+    let ledger = Ledger::open(config.ledger.place.clone(), config.ledger.max_batch, config.ledger.keys.clone()).await?;
     let listener = TcpListener::bind(&config.http.listen).await;
     let listener = listener.map_err(|error| Error::Listen(config.http.listen.clone(), error))?;
     let mut watched: Vec<Arc<dyn Watched>> = vec![iris.certificates(), webhooks.certificates()];
@@ -123,6 +124,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         },
         metrics: metrics.clone(),
         in_flight: Arc::new(Semaphore::new(config.limits.in_flight.get())),
+        memory: intake::Room::of(config.limits.in_flight_bytes.0),
         resumed: Arc::new(Semaphore::new(config.limits.in_flight.get().div_ceil(2))),
         due: Notify::new(),
         lists: Semaphore::new(1),
@@ -138,6 +140,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let options = intake::Options {
         broker,
         prefetch: config.broker.prefetch,
+        room: gateway.memory.clone(),
         max_body: config.limits.max_body.0.max(config.limits.max_list_body.0),
         rate: config.limits.partner_rate,
     };
@@ -180,7 +183,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let logging = tokio::spawn(gateway.clone().extend_log(config.ledger.keys.clone()));
     let (looking, stopping) = (certificates.clone(), stop.clone());
     tokio::spawn(async move { looking.keep_looking(certificates::LOOK, stopping).await });
-    tracing::info!(http = config.http.listen, ledger = %config.ledger.path.display(), "the gateway runs");
+    tracing::info!(http = config.http.listen, ledger = %config.ledger.place, "the gateway runs");
 
     while let Some(asked) = stop.run_until_cancelled(hangup.recv()).await {
         if asked.is_some() {
@@ -266,13 +269,21 @@ impl Gateway {
     async fn measure(self: Arc<Self>) {
         let mut interval = tokio::time::interval(GAUGES);
         let room = self.in_flight.available_permits();
+        let mut was_in_time = true;
         loop {
             tokio::select! {
                 _ = interval.tick() => {}
                 () = self.stopping.cancelled() => return,
             }
-            self.metrics.log(self.log.size(), self.log.behind(Timestamp::now()));
+            let now = Timestamp::now();
+            let is_in_time = self.log.is_in_time(now);
+            if was_in_time && !is_in_time {
+                tracing::warn!(code = %Code::LogBehind, "the disclosure log is behind");
+            }
+            was_in_time = is_in_time;
+            self.metrics.log(self.log.size(), self.log.behind(now));
             self.metrics.in_flight(room.saturating_sub(self.in_flight.available_permits()));
+            self.metrics.in_flight_bytes(self.memory.taken());
             if let Ok(waiting) = self.ledger.waiting().await {
                 self.metrics.waiting(&waiting, Timestamp::now());
             }

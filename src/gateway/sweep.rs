@@ -14,11 +14,28 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How long a claimed row stays ours; after a crash the start releases it at once.
+/// How long a claimed row stays ours; after a crash the start, or another gateway, releases it.
 pub(super) const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// The same of a receipt, which takes no longer than the broker may take to confirm it.
+const RECEIPT_LEASE: SignedDuration = SignedDuration::from_mins(1);
 const TICK: Duration = Duration::from_millis(500);
 /// Where there is more to do, it is fetched once there is room for so much of it.
 const REFILL: u32 = 32;
+
+struct TimeOfDay {
+    last: Timestamp,
+    put_right: bool,
+}
+
+impl TimeOfDay {
+    /// Says so twice, for what was just being put off when it did.
+    fn went_back(&mut self, now: Timestamp) -> bool {
+        let again = !std::mem::replace(&mut self.put_right, now >= self.last);
+        let now_or_then = again || !self.put_right;
+        self.last = now;
+        now_or_then
+    }
+}
 
 impl Gateway {
     /// Until the gateway stops.
@@ -27,11 +44,18 @@ impl Gateway {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let refill = u32::try_from(self.resumed.available_permits()).map_or(REFILL, |all| all.min(REFILL));
         let mut more = false;
+        let mut time_of_day = TimeOfDay { last: Timestamp::now(), put_right: true };
         loop {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return,
-                _ = interval.tick() => self.send_what_is_owed().await,
+                _ = interval.tick() => {
+                    if time_of_day.went_back(Timestamp::now()) {
+                        tracing::warn!("the clock went back: what was put off waits from now");
+                        let _ = self.ledger.clock_went_back(Timestamp::now()).await;
+                    }
+                    self.send_what_is_owed().await;
+                }
                 // After a long outage, or of a long list, there is a lot; it need not wait for the next tick.
                 () = self.room(refill), if more => {}
                 () = self.due.notified() => {}
@@ -50,7 +74,7 @@ impl Gateway {
     }
 
     async fn send_what_is_owed(self: &Arc<Self>) {
-        for receipt in self.ledger.receipts_due(Timestamp::now(), AT_ONCE, LEASE).await.unwrap_or_default() {
+        for receipt in self.ledger.receipts_due(Timestamp::now(), AT_ONCE, RECEIPT_LEASE).await.unwrap_or_default() {
             self.send_receipt(receipt).await;
         }
         self.settle_superseded().await;
@@ -116,6 +140,31 @@ impl Gateway {
                 let reason = Reason::new(Code::MappingFailed, "there is nothing to send and nothing to decide on");
                 Some(self.park(due.delivery, reason).await)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_goes_back_is_seen_at_that_look_and_at_the_next() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut time_of_day = TimeOfDay { last: at(0), put_right: true };
+        for (second, expected) in [
+            (10, false),
+            (10, false),
+            (5, true),
+            (6, true),
+            (7, false),
+            (99, false),
+            (98, true),
+            (97, true),
+            (98, true),
+            (99, false),
+        ] {
+            assert_eq!(time_of_day.went_back(at(second)), expected, "{second}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_WITHIN: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(5) };
 
 /// What was received on the channel and is not yet acknowledged to the broker.
 #[derive(Debug, Default)]
@@ -113,6 +113,12 @@ mod tests {
 
     fn sent(window: &mut Window<u64>) -> Vec<(u64, bool)> {
         window.frames().into_iter().map(|frame| (frame.ack, frame.multiple)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_never_answers_is_not_waited_for() {
+        let never = told(std::future::pending());
+        assert!(timeout(ANSWER_WITHIN * 500, never).await.is_ok());
     }
 
     #[test]

@@ -46,9 +46,8 @@ pub(super) async fn start(connection: &mut Connection, standing: &mut Standing, 
     begin(connection, &mut Memory::default(), standing, keys).await?;
     if !connection.is_server() {
         release(connection, keys, vec![standing.me()]).await?;
-        let receipts = query("UPDATE delivery SET receipt_at = finished_at WHERE receipt_at IS NOT NULL");
-        receipts.execute(connection).await?;
     }
+    clock_went_back(connection, micros(Timestamp::now())).await?;
     connection.commit().await.map_err(|uncertain| uncertain.error)?;
     standing.tell();
     Ok(())
@@ -67,15 +66,28 @@ async fn begin(connection: &mut Connection, memory: &mut Memory, standing: &mut 
     let turn = connection.begin(standing.me()).await?;
     memory.check(turn.version);
     let over = standing.renew(&turn, begun, connection).await?;
-    if over.is_empty() { Ok(()) } else { release(connection, keys, over).await }
+    if !over.is_empty() {
+        memory.keep(release(connection, keys, over).await?);
+    }
+    Ok(())
 }
 
 /// Whoever held something is gone: it is due, or it ends.
-async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) -> Result<()> {
+async fn release(connection: &mut Connection, keys: &Keys, holders: Vec<i64>) -> Result<Vec<Row>> {
     let now = micros(Timestamp::now());
     let mut work = Work::held(connection, holders).await?;
     work.rows.values_mut().for_each(|row| row.progress.release(now));
-    work.save(connection, keys).await.map(drop)
+    work.save(connection, keys).await
+}
+
+/// What was put off at a moment that is yet to come waits from now for as long as it was to. What is held waits for a
+/// day, whatever the clock said meanwhile.
+async fn clock_went_back(connection: &mut Connection, now: i64) -> Result<()> {
+    const DELIVERIES: &str = "UPDATE delivery SET changed_at = $1, due_at = $1 + \
+                              (CASE WHEN due_at > changed_at THEN due_at - changed_at ELSE 0 END) \
+                              WHERE finished_at IS NULL AND due_at > $1 AND changed_at > $1 AND holder IS NULL \
+                              AND outcome <> 'held'";
+    query(DELIVERIES).bind(now).execute(connection).await.map(drop)
 }
 
 async fn claim(
@@ -110,11 +122,18 @@ async fn claim(
             Ok(Some(Answer::known(reply, Ok(claimed))))
         }
         Command::ClaimReceipts { now, limit, lease, reply } => {
-            let mut work = Work::receipts_due(connection, now, limit).await?;
+            let mut work = Work::receipts_due(connection, me, now, limit).await?;
             let claimed = work.rows.keys().copied().collect();
-            work.rows.values_mut().for_each(|row| row.progress.receipt_at = Some(now.saturating_add(lease)));
+            work.rows.values_mut().for_each(|row| row.progress.claim_receipt(now, lease, me));
             memory.keep(work.save(connection, keys).await?);
             Ok(Some(Answer::known(reply, Ok(read::receipts(connection, claimed).await?))))
+        }
+        Command::ClockWentBack { now, reply } => {
+            memory.forget();
+            clock_went_back(connection, now).await?;
+            let receipts = query("UPDATE delivery SET receipt_at = $1 WHERE receipt_at > $1");
+            receipts.bind(now).execute(connection).await?;
+            Ok(Some(Answer::known(reply, Ok(()))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
         Command::ExtendLog(extension, reply) => {

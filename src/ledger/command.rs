@@ -30,6 +30,7 @@ pub(super) enum Command {
     ExtendLog(Box<Extension>, Reply<()>),
     ResealPersons(Vec<(PersonKey, Vec<u8>)>, Reply<()>),
     Forget(Forget, Reply<i64>),
+    ClockWentBack { now: i64, reply: Reply<()> },
     Close(oneshot::Sender<()>),
 }
 
@@ -43,8 +44,8 @@ impl Command {
 
     /// Done after everything else of the batch, and always writes.
     pub fn is_housekeeping(&self) -> bool {
-        use Command::{ExtendLog, Forget, Purge, ResealPersons};
-        matches!(self, Purge { .. } | ExtendLog(..) | ResealPersons(..) | Forget(..))
+        use Command::{ClockWentBack, ExtendLog, Forget, Purge, ResealPersons};
+        matches!(self, Purge { .. } | ClockWentBack { .. } | ExtendLog(..) | ResealPersons(..) | Forget(..))
     }
 }
 

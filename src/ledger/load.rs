@@ -29,6 +29,8 @@ macro_rules! rows_where {
 static ROWS: Statement = Statement { head: rows_where!("d.key IN"), columns: 1, tail: "" };
 static ROWS_OF_SERIES: Statement = Statement { head: rows_where!("d.series IN"), columns: 1, tail: "" };
 static HELD: Statement = Statement { head: rows_where!("d.finished_at IS NULL AND d.holder IN"), columns: 1, tail: "" };
+static RECEIPTS_HELD: Statement =
+    Statement { head: rows_where!("d.receipt_at IS NOT NULL AND d.holder IN"), columns: 1, tail: "" };
 /// Of a series one node at a time has deliveries in hand, so that an older one is never on its way on one node while a
 /// newer one goes out on another. What another has in hand is its own, until its time is over.
 const DUE: &str = rows_where!(
@@ -47,7 +49,8 @@ static HOLDERS: Statement = Statement {
     columns: 1,
     tail: "",
 };
-const RECEIPTS_DUE: &str = rows_where!("d.receipt_at <= $1 ORDER BY d.receipt_at, d.key LIMIT $2");
+const RECEIPTS_DUE: &str =
+    rows_where!("d.receipt_at <= $1 AND coalesce(d.holder, $3) = $3 ORDER BY d.receipt_at, d.key LIMIT $2");
 /// Looks through everything that is not final: records are rare, and an index on whom a delivery is about would be
 /// random pages to write for each. A hundred thousand that wait take 0.1 s in a build without optimisation, as
 /// `a_million_messages` in the tests measures.
@@ -98,6 +101,7 @@ impl Work {
                 | Command::ExtendLog(..)
                 | Command::ResealPersons(..)
                 | Command::Forget(..)
+                | Command::ClockWentBack { .. }
                 | Command::Close(_) => {}
             }
         }
@@ -125,7 +129,9 @@ impl Work {
 
     /// What these have in hand.
     pub async fn held(connection: &mut Connection, holders: Vec<i64>) -> Result<Work> {
-        Work::of(&HELD.with(holders, put_one).fetch(connection).await?)
+        let mut work = Work::of(&HELD.with(holders.clone(), put_one).fetch(connection).await?)?;
+        work.add(&RECEIPTS_HELD.with(holders, put_one).fetch(connection).await?)?;
+        Ok(work)
     }
 
     pub async fn due(connection: &mut Connection, me: i64, now: i64, limit: usize) -> Result<Work> {
@@ -138,8 +144,8 @@ impl Work {
         Work::of(&query.fetch_all(connection).await?)
     }
 
-    pub async fn receipts_due(connection: &mut Connection, now: i64, limit: usize) -> Result<Work> {
-        Work::of(&query(RECEIPTS_DUE).bind(now).bind(bounded(limit)).fetch_all(connection).await?)
+    pub async fn receipts_due(connection: &mut Connection, me: i64, now: i64, limit: usize) -> Result<Work> {
+        Work::of(&query(RECEIPTS_DUE).bind(now).bind(bounded(limit)).bind(me).fetch_all(connection).await?)
     }
 
     fn of(rows: &[Found]) -> Result<Work> {

@@ -23,6 +23,10 @@ impl Memory {
         self.version = version;
     }
 
+    pub fn forget(&mut self) {
+        self.rows.clear();
+    }
+
     /// What this batch changed, nobody else did.
     pub fn wrote(&mut self, connection: &Connection) {
         self.version = connection.next_version(self.version);
@@ -37,7 +41,7 @@ impl Memory {
         for mut row in rows {
             // INVARIANT: what was written replaces what was remembered, also where nothing is remembered of it.
             self.rows.remove(&row.key);
-            if !row.progress.is_over() {
+            if row.is_under_way() {
                 row.before = Some(row.progress.clone());
                 self.rows.insert(row.key, row);
             }

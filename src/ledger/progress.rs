@@ -20,7 +20,7 @@ pub(super) struct Progress {
     pub due_at: Option<i64>,
     /// For its recipient, who takes nothing or no more now; not for a moment.
     pub waits: bool,
-    /// Who has it in hand now.
+    /// Who has it in hand now: it, or once it is final its receipt.
     pub holder: Option<i64>,
     /// It was ready to be sent once, so an attempt may have reached the recipient.
     pub tried: bool,
@@ -83,13 +83,15 @@ impl Progress {
 
     /// Whoever held it is gone.
     pub fn release(&mut self, now: i64) {
-        if self.end_if_ending(now).is_ok() {
+        if self.is_final() {
+            (self.holder, self.receipt_at) = (None, self.receipt_at.and(self.finished_at));
+        } else if self.end_if_ending(now).is_ok() {
             (self.holder, self.due_at) = (None, Some(self.changed_at));
         }
     }
 
     /// It is over, with a receipt. That it went out weighs more than that it should no longer have.
-    pub fn finish(&mut self, outcome: Outcome, reason: Option<String>, at: i64) -> Result<(), Refused> {
+    pub fn finish(&mut self, outcome: Outcome, reason: Option<String>, at: i64, me: i64) -> Result<(), Refused> {
         if self.receipted {
             return Err(Refused::Receipted);
         }
@@ -97,16 +99,16 @@ impl Progress {
             return Err(Refused::State);
         }
         self.end(outcome, reason, at);
-        self.receipt(at.saturating_add(RECEIPT_LEASE));
+        self.receipt(at.saturating_add(RECEIPT_LEASE), Some(me));
         Ok(())
     }
 
     /// The receipt that it still owes.
-    pub fn attach(&mut self, at: i64) -> Result<(), Refused> {
+    pub fn attach(&mut self, at: i64, me: i64) -> Result<(), Refused> {
         if self.receipted || !self.is_final() {
             return Err(Refused::State);
         }
-        self.receipt(at.saturating_add(RECEIPT_LEASE));
+        self.receipt(at.saturating_add(RECEIPT_LEASE), Some(me));
         Ok(())
     }
 
@@ -184,7 +186,7 @@ impl Progress {
     }
 
     pub fn receipt_sent(&mut self) -> Result<(), Refused> {
-        self.receipt_at = None;
+        (self.receipt_at, self.holder) = (None, self.holder.filter(|_| !self.is_final()));
         if self.receipted { Ok(()) } else { Err(Refused::State) }
     }
 
@@ -192,7 +194,7 @@ impl Progress {
         if !self.receipted {
             return Err(Refused::State);
         }
-        (self.receipt_attempts, self.receipt_at) = (attempts, Some(next));
+        (self.receipt_attempts, self.receipt_at, self.holder) = (attempts, Some(next), None);
         Ok(())
     }
 
@@ -202,8 +204,12 @@ impl Progress {
         (self.changed_at, self.finished_at) = (at, Some(at));
     }
 
-    pub fn receipt(&mut self, send_at: i64) {
-        (self.receipted, self.receipt_at, self.receipt_attempts) = (true, Some(send_at), 0);
+    pub fn claim_receipt(&mut self, now: i64, lease: i64, me: i64) {
+        (self.receipt_at, self.holder) = (Some(now.saturating_add(lease)), Some(me));
+    }
+
+    pub fn receipt(&mut self, send_at: i64, holder: Option<i64>) {
+        (self.receipted, self.receipt_at, self.receipt_attempts, self.holder) = (true, Some(send_at), 0, holder);
     }
 
     /// While somebody holds it, it may just be going out: then it ends when they report.

@@ -43,7 +43,7 @@ static ADDRESSED: Statement = Statement {
 };
 /// The most frequent change, and the smallest.
 static RECEIPT_SENT: Statement =
-    Statement { head: "UPDATE delivery SET receipt_at = NULL WHERE key IN", columns: 1, tail: "" };
+    Statement { head: "UPDATE delivery SET receipt_at = NULL, holder = NULL WHERE key IN", columns: 1, tail: "" };
 static PENDING: Statement = Statement {
     head: "INSERT INTO pending (delivery, decision, kind, content_type, digest, body) SELECT * FROM",
     columns: 6,

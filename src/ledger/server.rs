@@ -33,7 +33,7 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
 /// PostgreSQL's words for a table or column that is not there.
 const NOT_OURS: [&str; 2] = ["42703", "42P01"];
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Server {
     options: PgConnectOptions,
     /// Of a gateway; an operator's command has none.
@@ -111,7 +111,7 @@ fn ours(found: Result<bool>) -> Result<(), Error> {
             Err(Error::Unusable)
         }
         Err(error) => {
-            tracing::error!(%error, "the ledger cannot be opened");
+            tracing::error!(%error, "the database of the ledger cannot be opened");
             Err(Error::Unavailable)
         }
     }

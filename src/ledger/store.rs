@@ -5,13 +5,13 @@ use super::file::{Alone, File};
 use super::node::Node;
 use super::server::Server;
 use super::stored::Result;
+use super::values::{Value, for_file, for_server};
 use super::{Error, Place};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
+use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{
-    Arguments, Connection as _, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Transaction,
-    Type,
+    Connection as _, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, SqliteConnection, Transaction, Type,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a ledger lies.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Store {
     File(File),
     Server(Box<Server>),
@@ -58,15 +58,6 @@ enum Target<'c> {
 pub(super) enum Found {
     File(SqliteRow),
     Server(PgRow),
-}
-
-/// A value on its way into a statement.
-#[derive(Debug)]
-pub(super) enum Value {
-    Int(Option<i64>),
-    Bool(bool),
-    Text(Option<String>),
-    Bytes(Option<Vec<u8>>),
 }
 
 /// One statement with its values, of which each place `$1`, `$2` takes one.
@@ -355,109 +346,4 @@ impl Found {
 
 async fn answered<T>(asked: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-}
-
-fn for_file(values: Vec<Value>) -> Result<SqliteArguments> {
-    let mut arguments = SqliteArguments::default();
-    arguments.reserve(values.len(), 0);
-    for value in values {
-        let added = match value {
-            Value::Int(value) => arguments.add(value),
-            Value::Bool(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-fn for_server(values: Vec<Value>, columns: Option<usize>) -> Result<PgArguments> {
-    let Some(columns) = columns else {
-        let mut arguments = PgArguments::default();
-        for value in values {
-            let added = match value {
-                Value::Int(value) => arguments.add(value),
-                Value::Bool(value) => arguments.add(value),
-                Value::Text(value) => arguments.add(value.map(without_nul)),
-                Value::Bytes(value) => arguments.add(value),
-            };
-            added.map_err(sqlx::Error::Encode)?;
-        }
-        return Ok(arguments);
-    };
-    let mut lists: Vec<List> = Vec::with_capacity(columns);
-    for (place, value) in values.into_iter().enumerate() {
-        match lists.get_mut(place % columns) {
-            Some(list) => list.push(value)?,
-            None => lists.push(List::of(value)),
-        }
-    }
-    let mut arguments = PgArguments::default();
-    for list in lists {
-        let added = match list {
-            List::Int(values) => arguments.add(values),
-            List::Bool(values) => arguments.add(values),
-            List::Text(values) => arguments.add(values),
-            List::Bytes(values) => arguments.add(values),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    Ok(arguments)
-}
-
-enum List {
-    Int(Vec<Option<i64>>),
-    Bool(Vec<bool>),
-    Text(Vec<Option<String>>),
-    Bytes(Vec<Option<Vec<u8>>>),
-}
-
-impl List {
-    fn of(value: Value) -> List {
-        match value {
-            Value::Int(value) => List::Int(vec![value]),
-            Value::Bool(value) => List::Bool(vec![value]),
-            Value::Text(value) => List::Text(vec![value.map(without_nul)]),
-            Value::Bytes(value) => List::Bytes(vec![value]),
-        }
-    }
-
-    fn push(&mut self, value: Value) -> Result<()> {
-        match (self, value) {
-            (List::Int(list), Value::Int(value)) => list.push(value),
-            (List::Bool(list), Value::Bool(value)) => list.push(value),
-            (List::Text(list), Value::Text(value)) => list.push(value.map(without_nul)),
-            (List::Bytes(list), Value::Bytes(value)) => list.push(value),
-            _ => return Err(sqlx::Error::Encode("a column of two types".into())),
-        }
-        Ok(())
-    }
-}
-
-/// PostgreSQL takes no NUL in a text. What partners call their messages may hold one; a message is told from others by
-/// the digest of its name as it came.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
-}
-
-macro_rules! values {
-    ($($kind:ty => $variant:ident($value:ident) $made:expr;)+) => {
-        $(impl From<$kind> for Value {
-            fn from($value: $kind) -> Value {
-                Value::$variant($made)
-            }
-        })+
-    };
-}
-values! {
-    i64 => Int(value) Some(value);
-    Option<i64> => Int(value) value;
-    bool => Bool(value) value;
-    &str => Text(value) Some(value.to_owned());
-    String => Text(value) Some(value);
-    Option<&str> => Text(value) value.map(str::to_owned);
-    Option<String> => Text(value) value;
-    Vec<u8> => Bytes(value) Some(value);
-    Option<Vec<u8>> => Bytes(value) value;
 }

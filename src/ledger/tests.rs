@@ -20,6 +20,7 @@ mod at_a_file {
     type Ground = houses::Ground<AtFile>;
     mod accepting;
     mod at_rest;
+    mod clock;
     mod crashes;
     mod disclosed;
     mod log;
@@ -39,6 +40,7 @@ mod on_a_server {
     type Ground = houses::Ground<OnServer>;
     mod accepting;
     mod at_rest;
+    mod clock;
     mod crashes;
     mod disclosed;
     mod log;

@@ -184,6 +184,7 @@ impl Work {
             | Command::ExtendLog(..)
             | Command::ResealPersons(..)
             | Command::Forget(..)
+            | Command::ClockWentBack { .. }
             | Command::Close(_) => return None,
         })
     }
@@ -285,7 +286,8 @@ impl Work {
             State::Final { outcome, receipt: signed, .. } => {
                 row.progress.end(outcome, reason, at);
                 // Nobody is told the receipts of a message that was overtaken: they go out by themselves.
-                row.progress.receipt(if superseded { at } else { at.saturating_add(RECEIPT_LEASE) });
+                let (send_at, holder) = if superseded { (at, None) } else { (at + RECEIPT_LEASE, Some(self.me)) };
+                row.progress.receipt(send_at, holder);
                 receipt = Some(row.due_receipt(signed.clone()));
                 self.written.receipts.push((row.key, signed));
             }
@@ -319,6 +321,7 @@ impl Work {
     }
 
     fn settle(&mut self, key: i64, settlement: Settlement, at: i64, reply: Reply<DueReceipt>) -> Answer {
+        let me = self.me;
         let went_out = matches!(settlement, Settlement::Finish { outcome: Outcome::Delivered, .. });
         let row =
             if went_out { self.rows.get_mut(&key).ok_or(Error::NoSuchRow) } else { own(&mut self.rows, self.me, key) };
@@ -327,8 +330,8 @@ impl Work {
             Err(error) => return Answer::known(reply, Err(error)),
         };
         let (settled, receipt) = match settlement {
-            Settlement::Finish { outcome, reason, receipt } => (row.progress.finish(outcome, reason, at), receipt),
-            Settlement::Attach(receipt) => (row.progress.attach(at), receipt),
+            Settlement::Finish { outcome, reason, receipt } => (row.progress.finish(outcome, reason, at, me), receipt),
+            Settlement::Attach(receipt) => (row.progress.attach(at, me), receipt),
         };
         match settled {
             Ok(()) => {
@@ -420,12 +423,17 @@ impl Row {
         self.progress.is_final() && !self.before.as_ref().is_some_and(Progress::is_final)
     }
 
+    /// It is asked for again soon, unlike what waits.
+    pub fn is_under_way(&self) -> bool {
+        self.progress.holder.is_some() || (self.progress.is_final() && !self.progress.is_over())
+    }
+
     pub fn is_changed(&self) -> bool {
         self.before.as_ref() != Some(&self.progress)
     }
 
     pub fn has_only_its_receipt_sent(&self) -> bool {
-        let sent = self.before.clone().map(|before| Progress { receipt_at: None, ..before });
+        let sent = self.before.clone().map(|before| Progress { receipt_at: None, holder: None, ..before });
         self.progress.receipt_at.is_none() && sent.as_ref() == Some(&self.progress)
     }
 

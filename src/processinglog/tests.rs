@@ -134,7 +134,8 @@ fn what_could_not_be_read_has_no_words_of_its_sender() {
 #[test]
 fn a_deny_is_no_error_and_what_waits_is_not_done() {
     use Outcome::*;
-    let table: [(&[(Outcome, Option<Code>)], Status); 9] = [
+    type Ends<'e> = &'e [(Outcome, Option<Code>)];
+    let table: [(Ends<'_>, Status); 9] = [
         (&[(Delivered, None)], Status::Ok),
         (&[(Delivered, None), (Refused, Some(Code::NoGround))], Status::Ok),
         (&[(Refused, Some(Code::NoGround))], Status::Unset),

@@ -66,6 +66,8 @@ pub enum Behaviour {
     Down,
     /// Answers after a while.
     Slow { millis: u64 },
+    /// The same, but only of case data.
+    SlowData { millis: u64 },
     /// Answers with a page of HTML.
     NotJson,
     /// The first answer has a field that is not in the schema.
@@ -237,7 +239,9 @@ impl Behaviour {
                 let padding = " ".repeat(32 * 1024 * 1024);
                 return format!("{good}{padding}").into_response();
             }
-            (Behaviour::Slow { millis }, _) => tokio::time::sleep(Duration::from_millis(millis)).await,
+            (Behaviour::Slow { millis }, _) | (Behaviour::SlowData { millis }, Some(Value::Object(_))) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await
+            }
             (Behaviour::WrongShape, Some(Value::Array(answers))) => answers[0]["verzonnen"] = true.into(),
             (Behaviour::WrongShape, Some(Value::Object(answer))) => {
                 answer.insert("verzonnen".to_owned(), json!({}));

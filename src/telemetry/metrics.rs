@@ -41,6 +41,7 @@ struct Inner {
     in_flight: IntGauge,
     log_entries: IntGauge,
     log_behind: IntGauge,
+    in_flight_bytes: IntGauge,
     certificates: IntGaugeVec,
     certificate_reloads: IntCounterVec,
 }
@@ -120,6 +121,7 @@ impl Metrics {
             facts: to.counter("facts_requests_total", "1", &["result"], "Questions to IRIS")?,
             breaker_open: to.gauge("facts_breaker_open", "1", "1 while IRIS is left alone after failures")?,
             in_flight: to.gauge("in_flight", "1", "Messages being worked on")?,
+            in_flight_bytes: to.gauge("in_flight_bytes", "By", "Room in memory taken by messages that came in")?,
             waiting: to.gauges("waiting", "1", &["outcome"], "Deliveries that wait")?,
             oldest: to.gauges("waiting_oldest_seconds", "s", &["outcome"], "Age of the oldest delivery that waits")?,
             recipient_down: to.gauges(
@@ -224,6 +226,9 @@ impl Metrics {
     }
     pub fn in_flight(&self, count: usize) {
         self.0.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    pub fn in_flight_bytes(&self, count: usize) {
+        self.0.in_flight_bytes.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub fn log(&self, entries: u64, behind: SignedDuration) {

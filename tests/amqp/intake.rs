@@ -1,6 +1,6 @@
 use crate::vhost::{AMSTERDAM, DJI, GATEWAY, Vhost, broker_at, publish, send, soon};
 use ketenpoort::envelope::Oversize;
-use ketenpoort::intake::{Inbound, Intake, Options};
+use ketenpoort::intake::{Inbound, Intake, Options, Room};
 use ketenpoort::{broker, topology};
 use lapin::options::QueueDeleteOptions;
 use lapin::types::{AMQPValue, FieldTable};
@@ -16,7 +16,13 @@ fn start(vhost: &Vhost, broker: broker::Options, prefetch: u16) -> (Intake, mpsc
 }
 
 fn options(broker: broker::Options, prefetch: u16) -> Options {
-    Options { broker, prefetch: NonZeroU16::new(prefetch).unwrap(), max_body: MAX_BODY, rate: None }
+    Options {
+        broker,
+        prefetch: NonZeroU16::new(prefetch).unwrap(),
+        max_body: MAX_BODY,
+        rate: None,
+        room: Room::of(1 << 20),
+    }
 }
 
 fn start_with(vhost: &Vhost, options: Options) -> (Intake, mpsc::Receiver<Inbound>) {
@@ -159,6 +165,58 @@ async fn a_flood_from_one_partner_leaves_room_for_the_others() {
         came.push(next(&mut inbound).await);
     }
     assert_eq!(came.iter().filter(|one| body(one) == "once").count(), 1);
+    intake.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_in_takes_no_more_room_than_there_is_and_nobody_is_left_out() {
+    const SIZE: usize = 64 * 1024;
+    let vhost = Vhost::new("room");
+    let room = Room::of(4 * SIZE);
+    let (sender, mut inbound) = mpsc::channel(100);
+    let options = Options { room: room.clone(), max_body: SIZE, ..options(vhost.broker(), 100) };
+    let intake = Intake::start(options, vhost.directory.clone(), &sender);
+    consuming(&intake, 2).await;
+    let (dji, amsterdam) = (vhost.connect(DJI).await, vhost.connect(AMSTERDAM).await);
+    for _ in 0..10 {
+        send(&dji, "dji", &[b'x'; SIZE]).await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(next(&mut inbound).await);
+    }
+    assert_eq!(room.taken(), 4 * SIZE);
+    send(&amsterdam, "gemeente.0363", b"once").await;
+    // There is a place, and no room. Once there is, whoever waited longest has it.
+    assert!(inbound.try_recv().is_err());
+    let mut came = Vec::new();
+    while came.last().is_none_or(|one: &Inbound| body(one) != "once") {
+        held.remove(0).acker.ack().await;
+        let one = next(&mut inbound).await;
+        assert!(room.taken() <= 4 * SIZE);
+        came.push(one);
+    }
+    assert!(came.len() <= 3, "{}", came.len());
+    intake.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_large_messages_fewer_come_ahead() {
+    const SIZE: usize = 1 << 20;
+    let vhost = Vhost::new("ahead");
+    topology::declare(&vhost.connect(GATEWAY).await, &vhost.directory).await.unwrap();
+    let dji = vhost.connect(DJI).await;
+    send(&dji, "dji", &vec![b'x'; SIZE]).await;
+    let room = Room::of(100 * SIZE);
+    let (intake, mut inbound) = start_with(&vhost, Options { room, max_body: SIZE, ..options(vhost.broker(), 512) });
+    next(&mut inbound).await.acker.ack().await;
+    let prefetch = async || {
+        let said = vhost.node.ctl(&["list_consumers", "-p", &vhost.name, "queue_name", "prefetch_count"]);
+        let of_dji = said.lines().find_map(|line| line.strip_prefix("ketenpoort.in.dji\t")).map(str::to_owned);
+        tokio::task::yield_now().await;
+        of_dji
+    };
+    soon(async { while prefetch().await.as_deref() != Some("4") {} }).await;
     intake.close().await;
 }
 

@@ -78,14 +78,15 @@ fn request_of_0606() -> Message {
 }
 
 /// A node of its own, which no other test sees stop. One of an earlier run that was cut short is replaced.
-struct Node {
-    environment: Vec<(String, String)>,
+pub struct Node {
+    pub environment: Vec<(String, String)>,
 }
 
 impl Node {
-    fn new() -> Node {
+    pub fn new(name: &str) -> Node {
         // The same for each run, and another one for another checkout on this machine.
-        let place = ROOT.bytes().fold(0u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let place =
+            ROOT.bytes().chain(name.bytes()).fold(0u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let port = (5700 + place % 1000).to_string();
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("broker");
         let environment = [
@@ -114,7 +115,7 @@ impl Drop for Node {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stops_or_takes_nothing_is_waited_for() {
     let mut rng = seed();
-    let node = Node::new();
+    let node = Node::new("broker");
     let mut scene =
         Scene::start(Setting { config: CONFIG, broker: node.environment.clone(), ..Setting::default() }).await;
 

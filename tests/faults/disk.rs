@@ -3,17 +3,25 @@
 use crate::scene::{GATEWAY, Scene, Setting, seed, until};
 use crate::traffic::release;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
 /// A write beyond the limit fails, as on a full disk, instead of ending the process.
-const PROGRAM: &str = "#!/bin/sh\ntrap '' XFSZ\necho $$ >PID\nexec GATEWAY \"$@\"\n";
+const PROGRAM: &str = "#!/bin/sh\ntrap '' XFSZ\nexec GATEWAY \"$@\"\n";
+
+/// The gateway as a program whose room on disk can be taken away.
+pub fn program(folder: &Path) -> PathBuf {
+    let program = folder.join("gateway");
+    std::fs::write(&program, PROGRAM.replace("GATEWAY", GATEWAY)).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    program
+}
 
 /// How large a file may become that the gateway writes. Needs no rights, unlike a disk of one's own.
-async fn room(pid: &Path, bytes: &str) {
-    let pid = std::fs::read_to_string(pid).unwrap();
+pub async fn room(scene: &Scene, bytes: &str) {
+    let pid = scene.world.pid().unwrap().to_string();
     let limit = format!("--fsize={bytes}:");
-    let status = Command::new("prlimit").args(["--pid", pid.trim(), &limit]).status().await.unwrap();
+    let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status().await.unwrap();
     assert!(status.success());
 }
 
@@ -21,16 +29,13 @@ async fn room(pid: &Path, bytes: &str) {
 async fn nothing_is_taken_or_sent_that_cannot_be_recorded() {
     let mut rng = seed();
     let folder = tempfile::tempdir().unwrap();
-    let (program, pid) = (folder.path().join("gateway"), folder.path().join("pid"));
-    let text = PROGRAM.replace("PID", &pid.to_string_lossy()).replace("GATEWAY", GATEWAY);
-    std::fs::write(&program, text).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let program = program(folder.path());
     let mut scene = Scene::start(Setting { program: Some(&program), ..Setting::default() }).await;
 
     // It becomes full in the middle.
     let flow = scene.flow(rng.fork());
     scene.slips.until(30).await;
-    room(&pid, "0").await;
+    room(&scene, "0").await;
     scene.until_part("ledger", "down").await;
     let mut sent = {
         // The flow stands still: whatever it sends now comes to nothing.
@@ -44,12 +49,12 @@ async fn nothing_is_taken_or_sent_that_cannot_be_recorded() {
         messages.into_iter().map(|message| message.sent).collect::<Vec<_>>()
     };
     assert!(!scene.is_ready().await);
-    room(&pid, "unlimited").await;
+    room(&scene, "unlimited").await;
     scene.until_part("ledger", "up").await;
     scene.slips.until(scene.slips.count() + 60).await;
 
     // It is full again, and then the machine fails.
-    room(&pid, "0").await;
+    room(&scene, "0").await;
     scene.until_part("ledger", "down").await;
     scene.world.kill_gateway().await.unwrap();
     scene.world.start_gateway().await.unwrap();

@@ -2,32 +2,30 @@
 //! gateway did is read off queues, webhooks and receipts; it is asked only what still waits.
 
 use crate::books::{Arrival, Books, Sent, Slip};
-use crate::traffic::{Message, Traffic};
+use crate::proxy::Proxy;
 use crate::webhook::Webhook;
 use ketenpoort::demo::partner::{Access, Partner, Received};
-use ketenpoort::demo::{Note, Options, World};
+use ketenpoort::demo::{Options, World};
 use ketenpoort::envelope::digest_label;
+use ketenpoort::party::PartyId;
 use ketenpoort::receipt::keys::KeySet;
 use lapin::options::{BasicAckOptions, BasicGetOptions};
 use lapin::{Connection, ConnectionProperties};
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 /// What does not come after so long does not come.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that cannot be awaited.
 pub const LOOK: Duration = Duration::from_millis(50);
-/// Obligations under way at once.
-const WINDOW: usize = 80;
 
 pub const GATEWAY: &str = env!("CARGO_BIN_EXE_ketenpoort");
 pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -37,6 +35,10 @@ pub struct Scene {
     pub webhook: Webhook,
     pub slips: Slips,
     pub vhost: String,
+    /// Where the gateway's way to the broker goes through one.
+    pub proxy: Option<Proxy>,
+    /// What was taken off a queue before the end.
+    early: Mutex<Vec<Arrival>>,
     broker: Vec<(String, String)>,
     collectors: JoinSet<()>,
     _folder: tempfile::TempDir,
@@ -53,12 +55,20 @@ pub struct Setting<'a> {
     pub program: Option<&'a Path>,
     /// For `deploy/broker.sh`.
     pub broker: Vec<(String, String)>,
+    /// What goes between the gateway and the broker can be held and cut.
+    pub proxied: bool,
+    /// Of the gateway.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Scene {
     pub async fn start(setting: Setting<'_>) -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let webhook = Webhook::start().await;
+        let proxy = match setting.proxied {
+            true => Some(Proxy::start(address(&broker(&setting.broker, &["start"]).await)).await),
+            false => None,
+        };
         let partners = folder.path().join("partners");
         std::fs::create_dir(&partners).unwrap();
         let demo = std::fs::read_to_string(Path::new(ROOT).join("deploy/demo/partners.toml")).unwrap();
@@ -68,6 +78,8 @@ impl Scene {
             partners,
             config: setting.config.to_owned(),
             broker: setting.broker.clone(),
+            broker_port: proxy.as_ref().map(Proxy::port),
+            environment: setting.environment,
             ..Options::new(ROOT, folder.path().join("home"), setting.program.unwrap_or(Path::new(GATEWAY)))
         };
         let world = World::start(&options).await.unwrap();
@@ -77,7 +89,8 @@ impl Scene {
         for access in world.note.partners.values() {
             collectors.spawn(slips.clone().collect(access.clone()));
         }
-        Scene { world, webhook, slips, vhost: options.vhost, broker: setting.broker, collectors, _folder: folder }
+        let (vhost, broker) = (options.vhost, setting.broker);
+        Scene { world, webhook, slips, vhost, proxy, early: Mutex::default(), broker, collectors, _folder: folder }
     }
 
     /// `deploy/broker.sh` on the broker of this scene.
@@ -88,16 +101,6 @@ impl Scene {
     /// `rabbitmqctl` on the virtual host of this scene.
     pub async fn ctl(&self, arguments: &[&str]) -> String {
         self.broker(&[&["ctl", "--vhost", &self.vhost], arguments].concat()).await
-    }
-
-    pub fn senders(&self) -> Senders {
-        Senders { note: self.world.note.clone(), open: HashMap::new() }
-    }
-
-    pub fn flow(&self, rng: fastrand::Rng) -> Flow {
-        let stop = CancellationToken::new();
-        let flowing = flow(self.senders(), self.slips.clone(), rng, stop.clone());
-        Flow { stop, flowing: tokio::spawn(flowing) }
     }
 
     /// Until everything that is owed has its receipt.
@@ -111,14 +114,31 @@ impl Scene {
         while !missing().is_empty() {
             if timeout(PATIENCE, changes.changed()).await.is_err() {
                 let (missing, waiting) = (missing(), self.waiting().await);
-                let log = std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap_or_default();
-                let tail: Vec<_> = log.lines().rev().take(20).collect();
-                panic!(
-                    "no receipts for {missing:#?}; waiting: {waiting:#?}; the log ends, backwards:\n{}",
-                    tail.join("\n")
-                );
+                panic!("no receipts for {missing:#?}; waiting: {waiting:#?}; {}", self.log_end());
             }
         }
+    }
+
+    /// It takes messages, and there are so many receipts more.
+    pub async fn goes_on(&self, count: usize) {
+        self.until_part("broker_intake", "up").await;
+        let more = timeout(PATIENCE, self.slips.until(self.slips.count() + count)).await;
+        if more.is_err() {
+            panic!("it stands still; waiting: {:#?}; {}", self.waiting().await, self.log_end());
+        }
+    }
+
+    pub fn log_end(&self) -> String {
+        let log = std::fs::read_to_string(self.world.home.join("gateway.log")).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(20).collect();
+        format!("the log ends, backwards:\n{}", tail.join("\n"))
+    }
+
+    /// Takes what there is for one recipient now.
+    pub async fn collect(&self, party: &str) {
+        let access = &self.world.note.partners[&PartyId::new(party)];
+        let arrived = drain(access, access.out.as_ref().unwrap()).await;
+        self.early.lock().unwrap().extend(arrived.iter().map(|arrived| arrival(party, arrived)));
     }
 
     /// What a second process says that waits.
@@ -156,7 +176,7 @@ impl Scene {
         let waiting = self.waiting().await.iter().map(ToString::to_string).collect();
         self.world.stop_gateway().await.unwrap();
         self.collectors.shutdown().await;
-        let mut arrivals = Vec::new();
+        let mut arrivals = std::mem::take(&mut *self.early.lock().unwrap());
         for (party, access) in &self.world.note.partners {
             for left in drain(access, &access.receipts).await {
                 self.slips.note(&left);
@@ -170,14 +190,21 @@ impl Scene {
             arrivals.push(Arrival {
                 recipient: attempt.path.trim_start_matches('/').replacen('-', ":", 1),
                 taken: attempt.answer.takes(),
+                refused: attempt.answer.is_refusal(),
                 message: attempt.message,
                 key: attempt.key,
                 digest: attempt.digest,
             });
         }
-        let slips = self.slips.state().all.clone();
+        let slips = self.slips.all();
         Books { sent, arrivals, slips, waiting }
     }
+}
+
+/// Host and port of a broker that was just started.
+fn address(said: &str) -> String {
+    let url: reqwest::Url = said.lines().last().unwrap().parse().unwrap();
+    format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5672))
 }
 
 /// The text under a name, wherever it stands.
@@ -220,6 +247,7 @@ fn arrival(party: &str, received: &Received) -> Arrival {
         key: attribute("id"),
         digest: digest_label(received.body.reveal_personal_data()),
         taken: true,
+        refused: false,
     }
 }
 
@@ -272,6 +300,10 @@ impl Slips {
         sent.obligations().all(|obligation| state.settled.contains(&obligation))
     }
 
+    pub fn all(&self) -> Vec<Slip> {
+        self.state().all.clone()
+    }
+
     /// The receipts of one message, in the order in which they came.
     pub fn of(&self, id: &str) -> Vec<Slip> {
         let is_its = |slip: &&Slip| slip.receipt.message.id.as_deref() == Some(id);
@@ -300,77 +332,6 @@ impl Slips {
             tokio::time::sleep(LOOK).await;
         }
     }
-}
-
-/// Partners that keep at it: a message of which they do not know that the broker has it is sent again.
-pub struct Senders {
-    note: Note,
-    open: HashMap<&'static str, Partner>,
-}
-
-impl Senders {
-    pub async fn send(&mut self, message: &Message) {
-        let sending = async {
-            while !self.try_send(message).await {
-                self.open.remove(message.from);
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        timeout(PATIENCE, sending).await.unwrap_or_else(|_| panic!("the broker takes nothing from {}", message.from));
-    }
-
-    pub async fn send_all(&mut self, messages: &[Message]) {
-        for message in messages {
-            self.send(message).await;
-        }
-    }
-
-    async fn try_send(&mut self, message: &Message) -> bool {
-        if !self.open.contains_key(message.from) {
-            let Ok(partner) = self.note.partner(message.from).await else { return false };
-            self.open.insert(message.from, partner);
-        }
-        self.open[message.from].publish(&message.event).await.is_ok()
-    }
-}
-
-/// Messages that keep coming, as many at once as a window has room for.
-pub struct Flow {
-    stop: CancellationToken,
-    flowing: JoinHandle<Vec<Sent>>,
-}
-
-impl Flow {
-    pub async fn stop(self) -> Vec<Sent> {
-        self.stop.cancel();
-        self.flowing.await.unwrap()
-    }
-}
-
-async fn flow(mut senders: Senders, slips: Slips, mut rng: fastrand::Rng, stop: CancellationToken) -> Vec<Sent> {
-    let mut traffic = Traffic::new(rng.fork());
-    let mut sent: Vec<Message> = Vec::new();
-    let mut owed = 0usize;
-    while !stop.is_cancelled() {
-        let room = slips.until((owed + 1).saturating_sub(WINDOW));
-        if stop.run_until_cancelled(room).await.is_none() {
-            break;
-        }
-        let earlier = (!sent.is_empty()).then(|| &sent[rng.usize(..sent.len())]);
-        let message = match (rng.u8(..16), earlier) {
-            (0, Some(earlier)) => {
-                senders.send(earlier).await;
-                continue;
-            }
-            // Which of the two is the first must be beyond doubt.
-            (1, Some(earlier)) if earlier.from == "dji" && slips.settled(&earlier.sent) => earlier.contradicted(),
-            _ => traffic.next(),
-        };
-        senders.send(&message).await;
-        owed += message.sent.owed.len();
-        sent.push(message);
-    }
-    sent.into_iter().map(|message| message.sent).collect()
 }
 
 /// `KETENPOORT_SEED` for the same draw again.

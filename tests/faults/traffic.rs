@@ -1,14 +1,16 @@
 //! Traffic: messages of every kind as partners send them, drawn from a seed, each with what it makes owed.
 
 use crate::books::{Owed, Sent};
-use ketenpoort::demo::partner::Event;
+use ketenpoort::demo::partner::{Event, UserId};
 use ketenpoort::envelope::digest_label;
-use ketenpoort::outcome::Outcome::{self, Delivered, Refused, Rejected, Superseded};
+use ketenpoort::outcome::Outcome::{self, Delivered, Refused, Superseded};
 use ketenpoort::personal::Personal;
+use ketenpoort::record::keeper;
 use uuid::Uuid;
 
 const RELEASE: &str = "nl.ketenpoort.detentie.invrijheidstelling-aangekondigd.v1";
 const REQUEST: &str = "nl.ketenpoort.re-integratie.informatie-gevraagd.v1";
+const LIST: &str = "nl.ketenpoort.detentie.inkomstenlijst-aangeboden.v1";
 const MEETING: &str = "nl.ketenpoort.casusoverleg.gegevens-gevraagd.v1";
 
 /// Two take their messages off a queue, and two by webhook.
@@ -54,6 +56,54 @@ pub fn moved(series: &str, municipalities: &[&str]) -> [Message; 2] {
     [first.message(&[Superseded]), second.message(&[Delivered])]
 }
 
+/// A release that moves so often, told in one breath: what is not the last may be overtaken by what comes after it.
+pub fn moving(series: &str, municipality: &str, often: i64) -> Vec<Message> {
+    let outcomes =
+        |sequence| -> &'static [Outcome] { if sequence == often { &[Delivered] } else { &[Delivered, Superseded] } };
+    let municipalities = [municipality];
+    let release = |sequence| Release { series, sequence, known: false, municipalities: &municipalities };
+    (1..=often).map(|sequence| release(sequence).message(outcomes(sequence))).collect()
+}
+
+/// Persons of whom IRIS never heard; the first is wrong. Each is answered for itself.
+pub fn list(name: &str, count: usize) -> Message {
+    let item = |number: usize| {
+        let born = if number == 1 { "19870230" } else { "19870412" };
+        format!(
+            "<Inkomst><Volgnummer>{number}</Volgnummer><Skn>{}</Skn><Geslachtsnaam>Haverkamp</Geslachtsnaam>\
+             <Voornamen>Lotte</Voornamen><Geboortedatum>{born}</Geboortedatum><InrichtingCode>KAD</InrichtingCode>\
+             <DatumBinnenkomst>20261123</DatumBinnenkomst><Titel><Parketnummer>10-118204-25</Parketnummer>\
+             <Kwalificatie>diefstal</Kwalificatie></Titel></Inkomst>",
+            3_000_000 + number
+        )
+    };
+    let items: String = (1..=count).map(item).collect();
+    let data = format!(
+        "<Inkomstenlijst xmlns=\"urn:nl:ketenpoort:dji:detentie:1\"><Kenmerk>{name}</Kenmerk>\
+         <OpgesteldOp>20261124</OpgesteldOp><Taak>ADVIES</Taak><Doel>DR_PLAN_OPSTELLEN</Doel>{items}</Inkomstenlijst>"
+    );
+    let of_item = |number| Owed {
+        item: Some(number),
+        ..if number == 1 { Owed::rejected() } else { Owed::to("dji", &[Delivered]) }
+    };
+    let owed = std::iter::once(Owed::to(keeper().0.as_str(), &[Delivered])).chain((1..=count).map(of_item));
+    Message::new("dji", Event::new(LIST, data.into_bytes()), None, owed.collect())
+}
+
+/// A municipality asks about somebody in whom nothing permits it.
+pub fn refused(from: &'static str, reference: u32) -> Message {
+    request(from, reference, ["18b", "toezicht", "999990172", "1969-02-08"], &[Refused])
+}
+
+fn request(from: &'static str, reference: u32, about: [&str; 4], outcomes: &'static [Outcome]) -> Message {
+    let ([ground, purpose, bsn, born], municipality) = (about, from.trim_start_matches("gemeente:"));
+    let data = format!(
+        r#"{{"verzoek":{{"kenmerk":"K-{reference}","grond":"{ground}","doel":"{purpose}","gemeentecode":"{municipality}"}},
+            "persoon":{{"bsn":"{bsn}","geslachtsnaam":"Jansen","geboortedatum":"{born}"}}}}"#
+    );
+    Message::new(from, Event::new(REQUEST, data.into_bytes()), None, vec![Owed::to(from, outcomes)])
+}
+
 impl Traffic {
     pub fn new(rng: fastrand::Rng) -> Traffic {
         Traffic { rng, series: 0, next: None }
@@ -63,12 +113,17 @@ impl Traffic {
         if let Some(next) = self.next.take() {
             return next;
         }
-        match self.rng.u8(..20) {
+        match self.rng.u8(..24) {
             0..=8 => self.release(),
             9..=12 => self.moved(),
             13..=14 => self.invalid(),
             15..=18 => self.request(),
-            _ => self.meeting(),
+            19 => self.meeting(),
+            20..=21 => self.unauthorized(),
+            _ => {
+                let count = self.rng.usize(1..12);
+                list(&format!("IL-{}", self.rng.u32(..)), count)
+            }
         }
     }
 
@@ -100,27 +155,26 @@ impl Traffic {
             _ => "<Invrijheidstelling xmlns=\"urn:nl:ketenpoort:dji:detentie:1\"/>".to_owned(),
         };
         let event = Event { sequence: Some(1), ..Event::new(RELEASE, data.into_bytes()) };
-        Message::new("dji", event, None, vec![Owed { recipient: None, outcomes: &[Rejected] }])
+        Message::new("dji", event, None, vec![Owed::rejected()])
+    }
+
+    /// From nobody, or in another's name.
+    fn unauthorized(&mut self) -> Message {
+        let good = release(&self.new_series(), &["0344"]).event;
+        let event = match self.rng.bool() {
+            true => Event { user_id: UserId::Absent, ..good },
+            false => Event { source: Some("urn:nld:oin:00000099000000000599:systeem:dji".to_owned()), ..good },
+        };
+        Message::new("dji", event, None, vec![Owed::rejected()])
     }
 
     fn request(&mut self) -> Message {
-        let (from, ground, purpose, bsn, outcome): (_, _, _, _, &[Outcome]) = match self.rng.u8(..3) {
-            0 => ("gemeente:0606", "18b", "advies", "999991012", &[Delivered]),
-            1 => ("gemeente:0606", "18b", "toezicht", "999990172", &[Refused]),
-            _ => ("gemeente:0599", "wmo", "toezicht", "999990342", &[Delivered]),
-        };
-        let born = match bsn {
-            "999991012" => "1979",
-            "999990172" => "1969-02-08",
-            _ => "1983-06-17",
-        };
-        let (municipality, reference) = (from.trim_start_matches("gemeente:"), self.rng.u32(..));
-        let data = format!(
-            r#"{{"verzoek":{{"kenmerk":"K-{reference}","grond":"{ground}","doel":"{purpose}","gemeentecode":"{municipality}"}},
-                "persoon":{{"bsn":"{bsn}","geslachtsnaam":"Jansen","geboortedatum":"{born}"}}}}"#
-        );
-        let owed = Owed { recipient: Some(from.to_owned()), outcomes: outcome };
-        Message::new(from, Event::new(REQUEST, data.into_bytes()), None, vec![owed])
+        let reference = self.rng.u32(..);
+        match self.rng.u8(..3) {
+            0 => request("gemeente:0606", reference, ["18b", "advies", "999991012", "1979"], &[Delivered]),
+            1 => refused("gemeente:0606", reference),
+            _ => request("gemeente:0599", reference, ["wmo", "toezicht", "999990342", "1983-06-17"], &[Delivered]),
+        }
     }
 
     fn meeting(&mut self) -> Message {
@@ -131,13 +185,12 @@ impl Traffic {
                 "persoon":{{"bsn":"999990561","geslachtsnaam":"El Idrissi","geboortedatum":"1998-03-05"}}}}"#,
             self.rng.u32(..)
         );
-        let owed = |recipient: &str, outcomes| Owed { recipient: Some(recipient.to_owned()), outcomes };
         let owed = vec![
-            owed("zvh:rotterdam-rijnmond", &[Delivered]),
-            owed("politie:rotterdam", &[Delivered]),
-            owed("rvdk", &[Delivered]),
-            owed("wijkteam:delfshaven", &[Delivered]),
-            owed("woningcorporatie:havenlicht", &[Refused]),
+            Owed::to("zvh:rotterdam-rijnmond", &[Delivered]),
+            Owed::to("politie:rotterdam", &[Delivered]),
+            Owed::to("rvdk", &[Delivered]),
+            Owed::to("wijkteam:delfshaven", &[Delivered]),
+            Owed::to("woningcorporatie:havenlicht", &[Refused]),
         ];
         Message::new("zvh:rotterdam-rijnmond", Event::new(MEETING, data.into_bytes()), None, owed)
     }
@@ -163,7 +216,7 @@ impl Message {
         let mut data = self.event.data.reveal_personal_data().clone();
         data.extend_from_slice(format!("<!-- {} -->", Uuid::new_v4()).as_bytes());
         let event = Event { data: Personal::new(data), ..self.event.clone() };
-        Message::new(self.from, event, None, vec![Owed { recipient: None, outcomes: &[Rejected] }])
+        Message::new(self.from, event, None, vec![Owed::rejected()])
     }
 }
 
@@ -172,7 +225,7 @@ impl Release<'_> {
         let event = Event { sequence: Some(self.sequence), ..Event::new(RELEASE, self.xml().into_bytes()) };
         let municipalities = self.municipalities.iter().map(|code| format!("gemeente:{code}"));
         let reclassering = self.known.then(|| "reclassering".to_owned());
-        let owed = municipalities.chain(reclassering).map(|party| Owed { recipient: Some(party), outcomes });
+        let owed = municipalities.chain(reclassering).map(|party| Owed::to(&party, outcomes));
         Message::new("dji", event, Some((self.series.to_owned(), self.sequence)), owed.collect())
     }
 

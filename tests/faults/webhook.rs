@@ -28,12 +28,32 @@ pub enum Answer {
     Hang,
     /// Takes it and says nothing.
     Lost,
+    /// Takes it, and says so once it is told to.
+    Late,
 }
 
+/// Every way of failing after which it is tried again, or that is none.
+pub const MOODS: [Answer; 9] = [
+    Answer::Status(401),
+    Answer::Status(403),
+    Answer::Status(500),
+    Answer::Status(503),
+    Answer::Later(429, 1),
+    Answer::Close,
+    Answer::Half,
+    Answer::Hang,
+    Answer::Lost,
+];
+
 impl Answer {
+    /// Nothing of it is with the recipient, and it says so.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Answer::Status(400..=407 | 409..=499 | 501 | 503) | Answer::Later(..))
+    }
+
     /// The recipient has it, whether or not the gateway gets to hear so.
     pub fn takes(self) -> bool {
-        matches!(self, Answer::Take | Answer::Half | Answer::Lost)
+        matches!(self, Answer::Take | Answer::Half | Answer::Lost | Answer::Late)
     }
 }
 
@@ -58,6 +78,8 @@ struct Inner {
     address: SocketAddr,
     state: Mutex<State>,
     count: watch::Sender<usize>,
+    /// What is late may be said now.
+    let_go: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -79,14 +101,9 @@ impl Plan {
         if let Some(answer) = self.first.pop_front() {
             return answer;
         }
-        match self.moods.as_mut().map(|rng| rng.u8(..20)) {
-            Some(0) => Answer::Hang,
-            Some(7) => Answer::Lost,
-            Some(1..=2) => Answer::Close,
-            Some(3) => Answer::Half,
-            Some(4..=5) => Answer::Status(503),
-            Some(6) => Answer::Later(429, 1),
-            _ => self.then,
+        match self.moods.as_mut().map(|rng| rng.usize(..MOODS.len() * 5)) {
+            Some(mood) => MOODS.get(mood).copied().unwrap_or(self.then),
+            None => self.then,
         }
     }
 }
@@ -95,7 +112,12 @@ impl Webhook {
     pub async fn start() -> Webhook {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let webhook = Webhook(Arc::new(Inner { address, state: Mutex::default(), count: watch::Sender::new(0) }));
+        let webhook = Webhook(Arc::new(Inner {
+            address,
+            state: Mutex::default(),
+            count: watch::Sender::new(0),
+            let_go: watch::Sender::new(false),
+        }));
         let own = webhook.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -116,10 +138,14 @@ impl Webhook {
         self.state().plans.insert(path.to_owned(), plan);
     }
 
-    /// Fails one time in three, in every way there is.
+    /// Fails one time in five, in every way there is.
     pub fn moody(&self, path: &str, rng: fastrand::Rng) {
         let plan = Plan { moods: Some(rng), ..Plan::default() };
         self.state().plans.insert(path.to_owned(), plan);
+    }
+
+    pub fn let_go(&self, go: bool) {
+        self.0.let_go.send_replace(go);
     }
 
     /// In the order in which they came in.
@@ -146,8 +172,11 @@ impl Webhook {
         let mut stream = BufReader::new(stream);
         while let Some((path, headers, body)) = request(&mut stream).await? {
             let answer = self.note(path, &headers, body);
+            if answer == Answer::Late {
+                let _ = self.0.let_go.subscribe().wait_for(|go| *go).await;
+            }
             let text = match answer {
-                Answer::Take => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+                Answer::Take | Answer::Late => "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
                 Answer::Status(status) => format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\n\r\n"),
                 Answer::Later(status, seconds) => {
                     format!("HTTP/1.1 {status} Later\r\nretry-after: {seconds}\r\ncontent-length: 0\r\n\r\n")

@@ -209,7 +209,7 @@ async fn a_partner_is_known_by_the_oin_in_its_certificate() {
     let (broker, _files) = scene.way_in(Some(&gateway), "localhost");
     let (sender, mut inbound) = mpsc::channel::<Inbound>(8);
     let prefetch = NonZeroU16::new(8).unwrap();
-    let options = intake::Options { broker, prefetch, max_body: 1024, rate: None };
+    let options = intake::Options { broker, prefetch, max_body: 1024, rate: None, room: intake::Room::of(1 << 20) };
     let intake = Intake::start(options, scene.directory.clone(), &sender);
     let mut came = async || {
         let inbound = timeout(SOON, inbound.recv()).await.unwrap().unwrap();

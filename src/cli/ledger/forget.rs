@@ -2,10 +2,10 @@ use super::{Number, Whose};
 use crate::cli::{ConfigArg, check, exit, print_text, report};
 use crate::code::Code;
 use crate::facts::{Person, TIME_ZONE};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Place};
 use crate::record::Subject;
 use jiff::{Timestamp, ToSpan};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Every disclosure is kept so long, whatever is configured (Wjsg art. 19 and 39j).
 const LAW_YEARS: i64 = 4;
@@ -45,8 +45,8 @@ pub fn run(args: &Forget) -> u8 {
         }
     };
     let loaded = args.config.read().and_then(|config| Ok((check::read_configured(&config)?.1, config)));
-    let (subject, path) = match loaded {
-        Ok((pipeline, config)) => (pipeline.subject(&person), config.ledger.path),
+    let (subject, place) = match loaded {
+        Ok((pipeline, config)) => (pipeline.subject(&person), config.ledger.place),
         Err(findings) => {
             report(&findings);
             return exit::CONFIG;
@@ -56,7 +56,7 @@ pub fn run(args: &Forget) -> u8 {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return exit::FAILED;
     };
-    match runtime.block_on(forget(args, subject, &path)) {
+    match runtime.block_on(forget(args, subject, place.clone())) {
         Ok(count) => {
             print_text(&format!("forgotten; {count} entries of the disclosure log are anonymous now\n"));
             exit::OK
@@ -67,17 +67,17 @@ pub fn run(args: &Forget) -> u8 {
             exit::INPUT
         }
         Err(error) => {
-            eprintln!("{}: {error}", path.display());
+            eprintln!("{place}: {error}");
             exit::FAILED
         }
     }
 }
 
-async fn forget(args: &Forget, subject: Subject, path: &Path) -> Result<i64, ledger::Error> {
+async fn forget(args: &Forget, subject: Subject, place: Place) -> Result<i64, ledger::Error> {
     let now = Timestamp::now();
     let before = now.in_tz(TIME_ZONE).and_then(|now| now.checked_sub(LAW_YEARS.years()));
     let before = before.map_err(|_| ledger::Error::Unavailable)?.timestamp();
-    let ledger = Ledger::open_beside(path).await?;
+    let ledger = Ledger::open_beside(place).await?;
     let forgotten = ledger.forget(subject, &args.who, &args.why, now, before).await;
     ledger.close().await;
     forgotten

@@ -4,7 +4,7 @@ use crate::disclosurelog::head::Statement;
 use crate::disclosurelog::verify::{Measure, Report, walk};
 use crate::disclosurelog::{Error, head, prove};
 use crate::facts::TIME_ZONE;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Place};
 use crate::receipt::keys::{KeySet, read_key_set};
 use jiff::{Timestamp, ToSpan};
 use std::io::{IsTerminal, Write};
@@ -90,8 +90,8 @@ pub fn verify(args: &Verify) -> u8 {
         let kept_since = Timestamp::now().in_tz(TIME_ZONE).and_then(|now| now.checked_sub(years));
         let kept_since = kept_since.map_or(i64::MIN, |since| since.timestamp().as_microsecond());
         let measure = Measure { keys: &keys, ledger: &config.ledger.keys, since, kept_since };
-        let path = args.ledger.as_ref().unwrap_or(&config.ledger.path);
-        let ledger = Ledger::open_beside(path).await?;
+        let place = args.ledger.clone().map_or_else(|| config.ledger.place.clone(), Place::File);
+        let ledger = Ledger::open_beside(place).await?;
         let walked = walk(&ledger, &measure, bar()).await;
         ledger.close().await;
         let report = walked?;
@@ -133,7 +133,7 @@ pub fn consistency(args: &Consistency) -> u8 {
 /// Something that the log has, or has not.
 fn asked(config: &ConfigArg, ask: impl AsyncFnOnce(&Ledger) -> Result<bool, Error>) -> u8 {
     with_config(config, async |config| {
-        let ledger = Ledger::open_beside(&config.ledger.path).await?;
+        let ledger = Ledger::open_beside(config.ledger.place.clone()).await?;
         let found = ask(&ledger).await;
         ledger.close().await;
         if found? {
@@ -157,7 +157,7 @@ fn with_config(config: &ConfigArg, act: impl AsyncFnOnce(&Config) -> Result<u8, 
         return exit::FAILED;
     };
     runtime.block_on(act(&config)).unwrap_or_else(|error| {
-        eprintln!("{}: {error}", config.ledger.path.display());
+        eprintln!("{}: {error}", config.ledger.place);
         exit::FAILED
     })
 }

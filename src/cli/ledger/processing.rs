@@ -58,7 +58,7 @@ pub fn run(args: &Processing) -> u8 {
     match runtime.block_on(look_up(args, &question, &pipeline, &config)) {
         Ok((found, _)) => print_json(&json!(found)),
         Err(error) => {
-            eprintln!("{}: {error}", config.ledger.path.display());
+            eprintln!("{}: {error}", config.ledger.place);
             return exit::FAILED;
         }
     }
@@ -71,7 +71,7 @@ async fn look_up(
     pipeline: &Pipeline,
     config: &Config,
 ) -> Result<Page, ledger::Error> {
-    let ledger = Ledger::open_beside(&config.ledger.path).await?;
+    let ledger = Ledger::open_beside(config.ledger.place.clone()).await?;
     let log = if args.decisions { Log::Decisions } else { Log::Processings };
     let view = View { pipeline, register: &config.processing_log.register };
     let found = answer(&ledger, view, log, question, &args.who, Some(&args.why)).await;

@@ -14,7 +14,7 @@ async fn after_a_kill_everything_unfinished_is_due_at_once() {
 
     let after = house.killed().await;
     assert_eq!(keys_due(&after.ledger, at(2)).await, [held]);
-    let due = after.ledger.receipts_due(at(House::RECEIPT_DUE), 10, LEASE).await.unwrap();
+    let due = after.ledger.receipts_due(at(2), 10, LEASE).await.unwrap();
     assert_eq!(due.iter().map(|due| &due.jws).collect::<Vec<_>>(), [&receipt.jws]);
     assert_eq!(outcome(&after.ledger, parked).await, Outcome::Parked);
     assert_eq!(keys_due(&after.ledger, at(3600)).await, [held, waits]);

@@ -2,8 +2,10 @@
 //! `deploy/postgres.sh` finds or starts.
 
 use super::*;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _};
 use std::marker::PhantomData;
+use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
@@ -25,8 +27,6 @@ pub struct House<W: Where> {
 }
 
 pub trait Where {
-    /// When a receipt that was made a second before is due after a crash.
-    const RECEIPT_DUE: i64;
     fn make(folder: &TempDir) -> impl Future<Output = Place>;
     /// As it is on disk now.
     fn copy(from: &Place, folder: &TempDir) -> impl Future<Output = Place>;
@@ -46,8 +46,6 @@ impl<W: Where> Ground<W> {
 }
 
 impl<W: Where> House<W> {
-    pub const RECEIPT_DUE: i64 = W::RECEIPT_DUE;
-
     pub async fn new() -> House<W> {
         let ground = Ground::new().await;
         House { ledger: open(&ground.place).await, ground }
@@ -76,8 +74,6 @@ impl From<&Place> for Place {
 }
 
 impl Where for AtFile {
-    const RECEIPT_DUE: i64 = 2;
-
     async fn make(folder: &TempDir) -> Place {
         Place::File(folder.path().join("ledger.db"))
     }
@@ -114,8 +110,6 @@ pub fn options_of(place: &Place) -> &PgConnectOptions {
 }
 
 impl Where for OnServer {
-    const RECEIPT_DUE: i64 = 31;
-
     async fn make(_: &TempDir) -> Place {
         let schema = format!("test_{}_{}", Timestamp::now().as_second(), Uuid::new_v4().simple());
         let options: PgConnectOptions = server().parse().unwrap();
@@ -131,7 +125,7 @@ impl Where for OnServer {
         for table in tables(from).await.into_iter().filter(|table| table != "ledger") {
             text += &format!("INSERT INTO {new}.{table} OVERRIDING SYSTEM VALUE SELECT * FROM {old}.{table};");
         }
-        for table in ["record", "action", "node"] {
+        for table in ["record", "action", "receipt", "purge", "node"] {
             text += &format!(
                 "SELECT setval(pg_get_serial_sequence('{new}.{table}', 'key'), max(key)) FROM {new}.{table} HAVING count(*) > 0;"
             );
@@ -160,7 +154,7 @@ impl Where for OnServer {
 
 /// A gateway of the tests.
 pub fn node(name: &str) -> Node {
-    let (lease, longest_attempt) = (Duration::from_millis(400), Duration::from_millis(100));
+    let (lease, longest_attempt) = (Duration::from_secs(60), Duration::from_secs(60));
     Node { name: name.to_owned(), lease, longest_attempt }
 }
 

@@ -273,3 +273,18 @@ async fn what_was_refused_was_not_tried_where_the_next_attempt_says_so_first() {
         assert!(after_a_crash[0].tried, "volatile: {volatile}");
     }
 }
+
+/// A message's deliveries are found by their keys, from the first to the last.
+#[tokio::test]
+async fn the_key_of_a_party_that_was_no_recipient_is_not_given_again() {
+    let house = House::new().await;
+    let waits = || {
+        volatile(State::Waiting { outcome: Outcome::Retrying, reason: reason(Code::FactsUnavailable), again_at: None })
+    };
+    let keys = accept(&house.ledger, message("a", vec![refused(), waits()])).await;
+    house.ledger.not_addressed(keys[1]).await.unwrap();
+    let next = accept_one(&house.ledger, message("b", vec![refused()])).await;
+    assert!(next.0 > keys[1].0, "{next} after {keys:?}");
+    let again = house.ledger.accept(message("a", vec![refused(), waits()])).await.unwrap();
+    assert!(matches!(again, Accepted::Duplicate { receipts, .. } if receipts.len() == 1));
+}

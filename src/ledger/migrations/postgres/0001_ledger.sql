@@ -53,7 +53,7 @@ CREATE TABLE delivery (
     due_at BIGINT,
     -- Ready but for its recipient, who takes nothing or no more now. Taken up in the order in which they came.
     waits BOOLEAN NOT NULL,
-    -- Who has it in hand now: a node, or whoever is alone with a file. NULL: nobody.
+    -- Who has it in hand now, or once it is final its receipt: a node, or whoever is alone with a file. NULL: nobody.
     holder BIGINT,
     -- It was ready to be sent once, so an attempt may have reached the recipient.
     tried BOOLEAN NOT NULL,

@@ -52,7 +52,7 @@ CREATE TABLE delivery (
     due_at INTEGER,
     -- Ready but for its recipient, who takes nothing or no more now. Taken up in the order in which they came.
     waits INTEGER NOT NULL,
-    -- Who has it in hand now: a node, or whoever is alone with a file. NULL: nobody.
+    -- Who has it in hand now, or once it is final its receipt: a node, or whoever is alone with a file. NULL: nobody.
     holder INTEGER,
     -- It was ready to be sent once, so an attempt may have reached the recipient.
     tried INTEGER NOT NULL,
