@@ -11,6 +11,7 @@ use crate::ledger::{Keys, Place};
 use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
+use crate::validation::formats::holds_bsn;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub struct Config {
     pub limits: LimitsSection,
     pub http: Http,
     pub processing_log: ProcessingLog,
+    pub authzen: Authzen,
     pub telemetry: Telemetry,
     pub pseudonym: Pseudonym,
     pub retention: Retention,
@@ -192,6 +194,18 @@ section! {
     }
 }
 section! {
+    /// What would be decided, for a system that asks before it builds a request.
+    Authzen {
+        /// Who asks, as the ledger is to name it.
+        client: String = String::new(),
+        /// Whoever has it may ask. Nobody may without it.
+        token_file: Option<PathBuf> = None,
+        token_env: Option<String> = None,
+        #[serde(skip)]
+        token: Option<Secret> = None,
+    }
+}
+section! {
     /// The logs of processings and of decisions, for those who may read them.
     ProcessingLog {
         /// Of processings; its entries are this and the type of a message.
@@ -273,6 +287,7 @@ impl Config {
             limits: loader.section(&mut document, "limits"),
             http: loader.section(&mut document, "http"),
             processing_log: loader.section(&mut document, "processing_log"),
+            authzen: loader.section(&mut document, "authzen"),
             telemetry: loader.section(&mut document, "telemetry"),
             pseudonym: loader.section(&mut document, "pseudonym"),
             retention: loader.section(&mut document, "retention"),
@@ -338,6 +353,7 @@ impl<'t> Loader<'t> {
         self.require("iris", "base_url, as in https://iris.example", is_http(&config.iris.base_url));
         config.iris.token = self.secret("iris", "token", &config.iris.token_file, &config.iris.token_env);
         self.processing_log(config);
+        self.authzen(config);
         self.require("receipts", "key_file", !config.receipts.key_file.as_os_str().is_empty());
         absolute(&mut config.receipts.key_file);
         let issuer_ok = config.receipts.issuer.starts_with("urn:nld:oin:");
@@ -380,16 +396,25 @@ impl<'t> Loader<'t> {
                 "needs register, a URL that ends in `/`, as in https://example.nl/processing-activities/",
             );
         }
-        if let Some(token) = &config.processing_log.token {
-            if token.reveal().len() < 32 || !token.reveal().bytes().all(|b| b.is_ascii_graphic()) {
-                self.wrong("processing_log", "the token must have at least 32 characters, without white space");
-            }
-            if config.http.cert_file.is_none() && !transport::is_here(&config.http.listen) {
-                self.wrong(
-                    "processing_log",
-                    "http.listen leaves this machine without TLS: set http.cert_file and key_file",
-                );
-            }
+        self.bearer("processing_log", &config.processing_log.token, &config.http);
+    }
+
+    fn authzen(&mut self, config: &mut Config) {
+        let authzen = &mut config.authzen;
+        authzen.token = self.secret("authzen", "token", &authzen.token_file, &authzen.token_env);
+        let named = !authzen.client.trim().is_empty() && !holds_bsn(&authzen.client);
+        self.require("authzen", "client, the system that has the token", named || authzen.token.is_none());
+        self.bearer("authzen", &config.authzen.token, &config.http);
+    }
+
+    /// A token that comes to us over HTTP.
+    fn bearer(&mut self, section: &str, token: &Option<Secret>, http: &Http) {
+        let Some(token) = token else { return };
+        if token.reveal().len() < 32 || !token.reveal().bytes().all(|b| b.is_ascii_graphic()) {
+            self.wrong(section, "the token must have at least 32 characters, without white space");
+        }
+        if http.cert_file.is_none() && !transport::is_here(&http.listen) {
+            self.wrong(section, "http.listen leaves this machine without TLS: set http.cert_file and key_file");
         }
     }
 

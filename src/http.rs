@@ -2,6 +2,8 @@
 //! data out, no request bodies but where a person is asked about, and an error is problem+json, as the Dutch API Design Rules have it.
 
 mod access;
+mod bearer;
+mod evaluation;
 mod log;
 mod processing;
 mod ready;
@@ -31,12 +33,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use access::Access;
+pub use evaluation::{Answered, Evaluator};
 pub use log::{Answer, Question};
 pub use processing::Processing;
 pub use ready::{Probe, Ready};
 
 /// Of the paths under `/v1`; `info.version` of the description below.
 const API_VERSION: &str = "1.1.0";
+/// Each bounds its own.
+const TAKE_BODIES: [&str; 3] = [processing::PROCESSINGS, processing::DECISIONS, evaluation::EVALUATION];
 const OPENAPI: &str = include_str!("http/openapi.json");
 
 /// In every answer.
@@ -60,6 +65,7 @@ pub struct State {
     log: Box<Ask<Question, Answer, disclosurelog::Error>>,
     access: Option<Access>,
     processing: Option<Processing>,
+    evaluator: Option<Evaluator>,
 }
 
 impl fmt::Debug for State {
@@ -80,7 +86,7 @@ impl State {
     {
         let find = Box::new(move |id| Box::pin(find(id)) as _);
         let log = Box::new(move |question| Box::pin(log(question)) as _);
-        State { ready, metrics, keys, find, log, access: None, processing: None }
+        State { ready, metrics, keys, find, log, access: None, processing: None, evaluator: None }
     }
 
     /// For partners who come with a certificate: what is one's own is for it alone.
@@ -91,6 +97,11 @@ impl State {
     /// For who may read what was done with whose data.
     pub fn with_processing(self, processing: Option<Processing>) -> State {
         State { processing, ..self }
+    }
+
+    /// For who may ask what would be decided.
+    pub fn with_evaluator(self, evaluator: Option<Evaluator>) -> State {
+        State { evaluator, ..self }
     }
 
     fn may_see(&self, peer: Option<&Peer>, receipt: &SignedReceipt) -> bool {
@@ -117,6 +128,7 @@ fn router(state: State) -> Router {
         .route("/v1/openapi.json", get(openapi))
         .route(processing::PROCESSINGS, processing::route(Log::Processings))
         .route(processing::DECISIONS, processing::route(Log::Decisions))
+        .route(evaluation::EVALUATION, evaluation::route())
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read") })
         .layer(middleware::from_fn(without_body))
@@ -185,7 +197,7 @@ fn open_to_all(content_type: &'static str, body: impl Into<axum::body::Body>) ->
 }
 
 async fn without_body(request: Request, next: Next) -> Response {
-    if !request.body().is_end_stream() && !processing::takes_body(request.uri().path()) {
+    if !request.body().is_end_stream() && !TAKE_BODIES.contains(&request.uri().path()) {
         let refused = problem(StatusCode::PAYLOAD_TOO_LARGE, "a request here has no body");
         return ([(header::CONNECTION, "close")], refused).into_response();
     }

@@ -238,3 +238,16 @@ fn a_node_waits_for_the_longest_attempt_of_another() {
     let seconds = std::time::Duration::from_secs;
     assert_eq!((node.name.as_str(), node.lease, node.longest_attempt), ("een", seconds(4), seconds(15)));
 }
+
+#[test]
+fn a_system_that_asks_for_decisions_has_a_token_and_a_name() {
+    for (client, wrong) in
+        [("client = \"raadsysteem\"", 0), ("", 1), ("client = \" \"", 1), ("client = \"999990342\"", 1)]
+    {
+        let text = format!("{GOOD}[authzen]\ntoken_env = \"KEY\"\n{client}\n");
+        let found = load(&text).err().unwrap_or_default();
+        assert_eq!(found.len(), wrong, "{client}: {found:?}");
+    }
+    let open = format!("{GOOD}[authzen]\ntoken_env = \"KEY\"\nclient = \"x\"\n[http]\nlisten = \"0.0.0.0:80\"\n");
+    assert_eq!(load(&open).unwrap_err()[0].problem.place, "authzen");
+}

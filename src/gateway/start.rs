@@ -169,6 +169,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         let of = gateway.clone();
         let party_of = move |oin: &_| of.pipeline().directory.by_oin(oin).map(|party| party.id.clone());
         let state = state.with_processing(gateway.processing_log(&config.processing_log));
+        let state = state.with_evaluator(gateway.evaluator(&config.authzen));
         match &config.http.client_ca_file {
             Some(_) => state.with_access(http::Access::new(&config.receipts.issuer, party_of)),
             None => state,

@@ -1,13 +1,13 @@
 //! The logs of processings and of decisions, for who has the token. The one place where a request has a body: a small
 //! one, in which a person may be named; nothing of it is repeated.
 
+use super::bearer::{self, Bearer};
 use super::{State, problem};
 use crate::config::Secret;
 use crate::ledger;
 use crate::processinglog::answer::Page;
 use crate::processinglog::question::{Log, Question};
 use crate::tls::Peer;
-use aws_lc_rs::{constant_time, digest};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -30,7 +30,7 @@ type Ask =
 
 /// Who may ask, and whom to ask.
 pub struct Processing {
-    token: digest::Digest,
+    token: Bearer,
     ask: Box<Ask>,
 }
 
@@ -55,25 +55,8 @@ impl Processing {
         Fut: Future<Output = Result<Page, ledger::Error>> + Send + 'static,
     {
         let ask = Box::new(move |log, question, who| Box::pin(ask(log, question, who)) as _);
-        Processing { token: hashed(token.reveal()), ask }
+        Processing { token: Bearer::new(token), ask }
     }
-
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let Some((scheme, token)) = said.and_then(|said| said.split_once(' ')) else { return false };
-        let is_same =
-            constant_time::verify_slices_are_equal(hashed(token.trim()).as_ref(), self.token.as_ref()).is_ok();
-        is_same && scheme.eq_ignore_ascii_case("bearer")
-    }
-}
-
-/// Digests have one length, so that nothing is told about that of the token either.
-fn hashed(token: &str) -> digest::Digest {
-    digest::digest(&digest::SHA256, token.as_bytes())
-}
-
-pub(super) fn takes_body(path: &str) -> bool {
-    matches!(path, PROCESSINGS | DECISIONS)
 }
 
 pub(super) fn route(log: Log) -> MethodRouter<Arc<State>> {
@@ -92,9 +75,8 @@ async fn answer(
     let Some(processing) = &state.processing else {
         return problem(StatusCode::NOT_FOUND, "there is nothing at this path");
     };
-    if !processing.admits(&headers) {
-        let refused = problem(StatusCode::UNAUTHORIZED, "who asks this comes with the token for it");
-        return ([(header::WWW_AUTHENTICATE, "Bearer"), (header::CONNECTION, "close")], refused).into_response();
+    if !processing.token.admits(&headers) {
+        return bearer::refusal();
     }
     let Ok(body) = body else { return problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large") };
     let question = Question::read(&body).and_then(|mut question| {

@@ -74,7 +74,9 @@ async fn face_of(tls: Option<Arc<Incoming>>, limits: Limits, secret: Option<&str
         }
     };
     let asked = move |question| async move { Ok(in_the_log(question)) };
-    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find, asked).with_processing(log_of(secret));
+    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find, asked)
+        .with_processing(log_of(secret))
+        .with_evaluator(policy_of(secret));
     let served = tokio::spawn(server::run(listener, tls, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, log, stopping, shutdown, served }
 }
@@ -105,6 +107,22 @@ fn in_the_log(question: Question) -> Option<log::Answer> {
 }
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+const EVALUATION: &str = r#"{
+    "subject": {"type": "partij", "id": "gemeente:0363", "properties": {"rol": "gemeente-gemandateerde"}},
+    "action": {"name": "verstrekken"}, "resource": {"type": "categorie", "id": "adres"},
+    "context": {"bericht": "re-integratie.informatie-gevraagd", "afzender": "gemeente-gemandateerde", "bron": "reclassering"}
+}"#;
+
+/// Says no, or of risks nothing, as the ledger is away.
+fn policy_of(token: Option<&str>) -> Option<Evaluator> {
+    Some(Evaluator::new(&crate::config::Secret::new(token?), |evaluation| async move {
+        let context =
+            serde_json::json!({ "reason": "no rule", "policies": [], "obligations": [], "policy_version": "p" });
+        let no = serde_json::json!({ "decision": false, "context": context });
+        if evaluation.record(&no).contains("risicoanalyse") { Err(Error::Unavailable) } else { Ok(Ok(no)) }
+    }))
+}
 
 /// Has one record of each kind, and more on another page.
 fn log_of(token: Option<&str>) -> Option<Processing> {
@@ -299,9 +317,14 @@ async fn the_description_describes_what_is_answered() {
     };
     let paths = document["paths"].as_object().unwrap();
     let (to_read, to_ask): (Vec<_>, Vec<_>) = paths.iter().partition(|(_, item)| item["get"].is_object());
-    assert_eq!((to_read.len(), to_ask.len()), (9, 2));
+    assert_eq!((to_read.len(), to_ask.len()), (9, 3));
     for (path, item) in to_ask {
-        let bodies = [("{}", 400), ("{\"traceId\":\"00000000000000000000000000000000\"}", 200)];
+        let good = if path == "/access/v1/evaluation" {
+            EVALUATION
+        } else {
+            "{\"traceId\":\"00000000000000000000000000000000\"}"
+        };
+        let bodies = [("{}", 400), (good, 200)];
         for (body, status) in bodies {
             let answer = face.ask(path, TOKEN, body).await;
             assert_eq!(answer.status, status, "{path}");
@@ -417,4 +440,30 @@ async fn the_logs_are_for_who_has_the_token_and_repeat_nothing_of_what_was_asked
     }
     let closed = face_with(Limits::default()).await;
     assert_eq!(closed.ask("/processing-activities", TOKEN, &*trace).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_no_is_an_answer_and_the_request_id_comes_back() {
+    let face = face_of(None, Limits::default(), Some(TOKEN)).await;
+    let table = [
+        (TOKEN, EVALUATION.to_owned(), 200),
+        ("other", EVALUATION.to_owned(), 401),
+        (TOKEN, EVALUATION.replace("adres", "alles"), 400),
+        (TOKEN, EVALUATION.replace("gemeente:0363", "999990342"), 400),
+        (TOKEN, EVALUATION.replace("adres", "risicoanalyse"), 503),
+        (TOKEN, " ".repeat(17_000) + EVALUATION, 413),
+    ];
+    for (token, body, status) in table {
+        let request = face.request("POST", "/access/v1/evaluation").bearer_auth(token).body(body.clone());
+        let answer = answer(request.header("x-request-id", "een-verzoek")).await;
+        assert_eq!((answer.status, answer.header("x-request-id")), (status, "een-verzoek"), "{body:.200}");
+        assert!(!answer.body.contains("999990342"));
+        if status == 200 {
+            assert_eq!(answer.json()["decision"], false);
+        } else {
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+        }
+    }
+    let closed = face_with(Limits::default()).await;
+    assert_eq!(closed.ask("/access/v1/evaluation", TOKEN, EVALUATION).await.status, 404);
 }

@@ -17,7 +17,8 @@ async fn scene(name: &str) -> Scene {
         "processing_log.token_file = {:?}\nprocessing_log.register = {REGISTER:?}\n",
         file.display().to_string()
     );
-    Scene::start(name, &format!("{log}telemetry.sample_ratio = 0.0\n")).await
+    let authzen = format!("authzen.token_file = {:?}\nauthzen.client = \"raadsysteem\"\n", file.display().to_string());
+    Scene::start(name, &format!("{log}{authzen}telemetry.sample_ratio = 0.0\n")).await
 }
 
 async fn ask(scene: &Scene, log: &str, body: &Value) -> (Vec<Value>, String) {
@@ -104,6 +105,56 @@ fn every_message_is_one_processing_with_a_decision_for_each_recipient() {
         assert!(actions.iter().any(|(who, _, why)| who == "fg" && why.starts_with("toets ")));
         let pseudonym = attributes[SUBJECT].as_str().unwrap();
         assert!(!actions.iter().any(|(_, _, why)| why.contains(&notice.person.bsn) || why.contains(pseudonym)));
+    });
+}
+
+/// What the gateway would decide about a message is what it decides when the message comes.
+#[test]
+fn who_asks_beforehand_is_told_what_the_gateway_then_decides() {
+    run(async {
+        let scene = scene("authzen").await;
+        let facts = json!({ "bekend": true, "justitieel_kader": { "aanwezig": true, "soort": "toezicht" } });
+        let ask = async |category: &str, facts: &Value| {
+            let body = json!({
+                "subject": { "type": "partij", "id": "gemeente:0606", "properties": {
+                    "rol": "gemeente-gemandateerde", "hoedanigheid": ["is_verzoeker"]
+                }},
+                "action": { "name": "verstrekken" },
+                "resource": { "type": "categorie", "id": category },
+                "context": {
+                    "bericht": "re-integratie.informatie-gevraagd", "afzender": "gemeente-gemandateerde",
+                    "bron": "reclassering", "verzoek": { "grond": "18b", "doel": "toezicht" }, "feiten": facts
+                }
+            });
+            let url = format!("{}/access/v1/evaluation", scene.world.note.http);
+            let request = reqwest::Client::new().post(url).bearer_auth(TOKEN).header("x-request-id", "7").json(&body);
+            let answer = request.send().await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.headers()["x-request-id"].as_bytes()), (200, &b"7"[..]));
+            serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap()
+        };
+        let yes = ask("justitieel_kader", &facts).await;
+        let no = [ask("slachtoffer", &facts).await, ask("justitieel_kader", &json!({ "bekend": false })).await];
+        assert_eq!(yes["decision"], true, "{yes}");
+        assert_eq!(yes["context"]["policy_version"], scene.versions.0);
+
+        let client = Person::new();
+        scene.world.iris.know(client.on_file(supervised(), crate::messages::case_file()));
+        let sent = request(&client.request("0606", "18b", "toezicht"));
+        scene.send("gemeente:0606", &sent).await;
+        let receipt = scene.receipt("gemeente:0606", &sent.id, "gemeente:0606").await;
+        let shared: Vec<_> =
+            receipt.decision.shared.iter().map(|shared| (shared.category.as_str(), &*shared.policy)).collect();
+        let policy = yes["context"]["policies"][0]["id"].as_str().unwrap();
+        assert!(shared.contains(&("justitieel_kader", policy)), "{shared:?}");
+        assert!(no.iter().all(|no| no["decision"] == false), "{no:?}");
+
+        let actions = actions(&scene.world.home.join("ledger.db")).await;
+        assert_eq!(actions.len(), 3);
+        for (who, what, why) in &actions {
+            assert_eq!((who.as_str(), what.as_str()), ("raadsysteem", "evaluate"));
+            let said: Value = serde_json::from_str(why).unwrap();
+            assert!(said["adl.core.response"]["decision"].is_boolean() && !why.contains("kader_aanwezig"), "{why}");
+        }
     });
 }
 
