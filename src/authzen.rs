@@ -129,7 +129,7 @@ impl Evaluation {
             records: &context.registraties,
         };
         let question = asked.question().map_err(|_| "context.registraties has what is no record")?;
-        Ok(self.said_by(engine, &engine.evaluate(&question), &engine.evaluate(&question.if_judged())))
+        Ok(self.said_by(engine, &engine.answer_once(&question), &engine.answer_once(&question.if_judged())))
     }
 
     fn said_by(&self, engine: &Engine, sheet: &Sheet, judged: &Sheet) -> Value {
