@@ -22,6 +22,15 @@ need_solver() {
     command -v "${CVC5:-cvc5}" >/dev/null || install_packages cvc5
 }
 
+# For the tests of the console.
+need_node() {
+    command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
+}
+
+need_chromium() {
+    [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install_packages chromium
+}
+
 # A clock that can jump, for the tests; says where it is.
 need_faketime() {
     set -- /usr/lib/*/faketime/libfaketimeMT.so.1

@@ -12,6 +12,7 @@ pub mod prove;
 mod receipt;
 mod run;
 mod topology;
+mod users;
 
 use crate::catalogue::Finding;
 use crate::config::Config;
@@ -65,6 +66,9 @@ enum Command {
     /// Make signing keys, and the set that verifies what they sign
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Say who may use the console, on a machine of one's own
+    #[command(subcommand)]
+    Users(users::Command),
     /// Write queues, exchanges, users and permissions as RabbitMQ definitions
     Topology(topology::Args),
     /// Print a completion script for a shell
@@ -129,6 +133,7 @@ pub fn main() -> u8 {
         Command::Parked(args) => parked::run(args),
         Command::Ledger(command) => ledger::run(command),
         Command::Keys(command) => keys::run(command),
+        Command::Users(command) => users::run(command),
         Command::Topology(args) => topology::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -112,6 +112,15 @@ codes! {
     CertificateExpires = "KP-7011", "a certificate expires soon, or has", "put a new one in its place: it is used from the next connection on";
     NoWords = "KP-7008", "the glossary has no words for this", "add them to begrippen.yaml beside the policies, or to a file in the folder begrippen";
     KeySetInvalid = "KP-7009", "a partner's key set does not load", "see the place";
+    // 80xx: the console
+    NotAllowed = "KP-8000", "your role does not allow this", "ask who administers the console for the role that it takes";
+    FormInvalid = "KP-8001", "the form does not hold any more", "open the page again and send it once more; the console takes forms of its own pages only";
+    LoginLimited = "KP-8002", "too many attempts to log in", "wait as long as it says, then try again";
+    LoginRefused = "KP-8003", "name or password is wrong", "try again; who lost his password asks who administers the console";
+    ProviderFailed = "KP-8004", "the identity provider did not answer as it should", "check [console.oidc] and that the gateway reaches the provider; the log says what was wrong";
+    ChangedMeanwhile = "KP-8005", "somebody or something was first", "look at it again: it is not as it was on the page any more";
+    NotFound = "KP-8006", "it is not there", "check the number; what is past its term is forgotten";
+    NoRole = "KP-8007", "you have no role here", "ask who administers the identity provider for one of the groups in [console.oidc.roles]";
 }
 
 impl fmt::Display for Code {

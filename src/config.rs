@@ -1,6 +1,7 @@
 //! Configuration: one TOML file into values that are known to be good. Unknown keys are refused, everything
 //! wrong is told at once, and secrets come from files or the environment.
 
+mod console;
 mod ledger;
 mod transport;
 mod values;
@@ -12,6 +13,7 @@ use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
 use crate::validation::formats::holds_bsn;
+pub use console::{Console, Oidc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ pub struct Config {
     pub pseudonym: Pseudonym,
     pub retention: Retention,
     pub stop: Stop,
+    pub console: Console,
     /// The order in which the rows of a route are asked, where it is another one than that of its file.
     pub routing: Vec<Order>,
 }
@@ -292,6 +295,7 @@ impl Config {
             pseudonym: loader.section(&mut document, "pseudonym"),
             retention: loader.section(&mut document, "retention"),
             stop: loader.section(&mut document, "stop"),
+            console: loader.section(&mut document, "console"),
             routing: loader.routing(&mut document),
         };
         for (key, _) in &document {
@@ -367,6 +371,7 @@ impl<'t> Loader<'t> {
         if config.retention.traffic_months.get() > 6 {
             self.wrong("retention", "traffic_months must be 6 at most");
         }
+        self.console(&mut config.console);
         self.ledger(config);
         let told = self.reader.findings.len();
         match self.secret("ledger", "key", &config.ledger.key_file, &config.ledger.key_env) {

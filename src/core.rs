@@ -300,7 +300,7 @@ impl Pipeline {
 }
 
 /// Its one outcome: it is with the gateway itself.
-fn recorded(record: &Record, identity: &Identity) -> Planned {
+pub(crate) fn recorded(record: &Record, identity: &Identity) -> Planned {
     let (recipient, role) = record::keeper();
     let detail = format!("{}: {}", record.kind.as_str(), Code::Recorded.hint());
     Planned {

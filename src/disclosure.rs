@@ -122,7 +122,7 @@ fn probation_service(directory: &Directory) -> Named {
 }
 
 /// As the person himself would say it.
-fn in_words(category: Category) -> &'static str {
+pub(crate) fn in_words(category: Category) -> &'static str {
     match category {
         Category::Identificatie => "naam, geboortedatum en geslacht",
         Category::Persoonsnummers => "persoonsnummers, zoals het burgerservicenummer (BSN)",

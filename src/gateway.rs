@@ -2,6 +2,7 @@
 //! ledger and is taken up again from there.
 
 mod certificates;
+mod console;
 mod intake;
 mod log;
 mod outbox;

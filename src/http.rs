@@ -1,5 +1,6 @@
-//! The gateway's HTTP face: health, metrics, keys, receipts, proofs and the log of processings, read only. No personal
-//! data out, no request bodies but where a person is asked about, and an error is problem+json, as the Dutch API Design Rules have it.
+//! The gateway's HTTP face: health, metrics, keys, receipts and proofs, and for who has a token the logs of processings
+//! and what would be decided. No personal data out, no request bodies but with those, and an error is problem+json, as
+//! the Dutch API Design Rules have it.
 
 mod access;
 mod bearer;
@@ -37,6 +38,7 @@ pub use evaluation::{Answered, Evaluator};
 pub use log::{Answer, Question};
 pub use processing::Processing;
 pub use ready::{Probe, Ready};
+pub use server::Remote;
 
 /// Of the paths under `/v1`; `info.version` of the description below.
 const API_VERSION: &str = "1.1.0";
@@ -66,6 +68,7 @@ pub struct State {
     access: Option<Access>,
     processing: Option<Processing>,
     evaluator: Option<Evaluator>,
+    console: Option<Router>,
 }
 
 impl fmt::Debug for State {
@@ -86,7 +89,12 @@ impl State {
     {
         let find = Box::new(move |id| Box::pin(find(id)) as _);
         let log = Box::new(move |question| Box::pin(log(question)) as _);
-        State { ready, metrics, keys, find, log, access: None, processing: None, evaluator: None }
+        State { ready, metrics, keys, find, log, access: None, processing: None, evaluator: None, console: None }
+    }
+
+    /// What has bodies, cookies and pages of its own stands beside, not behind, what is said here.
+    pub fn with_console(self, console: Router) -> State {
+        State { console: Some(console), ..self }
     }
 
     /// For partners who come with a certificate: what is one's own is for it alone.
@@ -115,7 +123,8 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<Incoming>>, state: Sta
     server::run(listener, tls, router(state), server::Limits::default(), shutdown).await;
 }
 
-fn router(state: State) -> Router {
+fn router(mut state: State) -> Router {
+    let console = state.console.take().unwrap_or_default();
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -134,6 +143,7 @@ fn router(state: State) -> Router {
         .layer(middleware::from_fn(without_body))
         .layer(middleware::map_response(with_headers))
         .with_state(Arc::new(state))
+        .merge(console)
 }
 
 async fn live() -> Response {

@@ -3,8 +3,10 @@
 
 mod batch;
 mod command;
+mod console;
 mod disclosed;
 mod file;
+mod jobs;
 mod load;
 mod log;
 mod memory;
@@ -26,6 +28,8 @@ mod values;
 mod work;
 mod writer;
 
+pub use console::{Acted, Sought, WaitingAt};
+pub use jobs::{Dry, Job, JobItem, JobState, NewJob, Running, What};
 pub use log::write::Extension;
 pub use log::{Last, LogReader, Logged, LoggedAction, LoggedPurge, LoggedReceipt, PersonKey, StoredEntry};
 pub use model::*;
@@ -40,7 +44,7 @@ use crate::outcome::{Outcome, Reason};
 use crate::party::{PartyId, Role};
 use crate::receipt::{Decision, SignedReceipt};
 use crate::record::{Record, Subject};
-use command::{Accept, Change, ClaimWaiting, Command, Reply, Retrying, Settlement};
+use command::{Accept, Change, ClaimWaiting, Command, Deed, Reply, Retrying, Settlement};
 use file::Alone;
 use jiff::{SignedDuration, Timestamp};
 use memory::Memory;
@@ -393,12 +397,35 @@ impl Ledger {
 
     /// What is parked is tried again, as if for the first time.
     pub async fn replay(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        self.change(delivery, Change::Replay { who: who.to_owned(), why: why.to_owned() }, now).await
+        self.change(delivery, Change::Replay(deed(who, why, None)), now).await
+    }
+
+    /// The same, unless it is not as it was seen any more.
+    pub async fn replay_as_seen(
+        &self,
+        delivery: DeliveryKey,
+        seen: Seen,
+        who: &str,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.change(delivery, Change::Replay(deed(who, why, Some(seen))), now).await
     }
 
     /// What waits ends, and owes a receipt; what is just being sent ends unless it went out.
     pub async fn discard(&self, delivery: DeliveryKey, who: &str, why: &str, now: Timestamp) -> Result<(), Error> {
-        self.change(delivery, Change::Discard { who: who.to_owned(), why: why.to_owned() }, now).await
+        self.change(delivery, Change::Discard(deed(who, why, None)), now).await
+    }
+
+    pub async fn discard_as_seen(
+        &self,
+        delivery: DeliveryKey,
+        seen: Seen,
+        who: &str,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        self.change(delivery, Change::Discard(deed(who, why, Some(seen))), now).await
     }
 
     /// What went to whom of a person's data, or may have gone, the oldest first.
@@ -460,6 +487,10 @@ impl Ledger {
     async fn reader(&self) -> Result<Connection, Error> {
         self.readers.acquire().await.map_err(unavailable)
     }
+}
+
+fn deed(who: &str, why: &str, seen: Option<Seen>) -> Deed {
+    Deed { who: who.to_owned(), why: why.to_owned(), seen }
 }
 
 fn micros(timestamp: Timestamp) -> i64 {

@@ -16,6 +16,7 @@ pub mod cli;
 pub mod code;
 pub mod codetable;
 pub mod config;
+pub mod console;
 pub mod core;
 pub mod delivery;
 pub mod demo;

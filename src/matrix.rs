@@ -6,6 +6,7 @@ pub mod glossary;
 pub mod page;
 
 use crate::catalogue::Finding;
+use crate::category::Category;
 use crate::policy::formula::{Formula, Literal, Within};
 use crate::policy::{Engine, PolicyRef, Rule, resources, same_or_part};
 use glossary::Glossary;
@@ -127,6 +128,19 @@ impl Matrix {
         let names = self.roles.iter().chain(&self.categories).map(|named| named.name.as_str());
         in_cells.chain(names.filter(|name| !glossary.names(name)).map(|name| ("", name))).collect()
     }
+}
+
+/// What could go to a role once this judgement is there: by the rules that wait for it, and by no other.
+pub fn awaiting(engine: &Engine, role: &str, assessment: &str) -> Result<Vec<Category>, Finding> {
+    let rules = engine.rules()?;
+    let says = |rule: &Rule, category: Category| folded(&rule.when, role, category.as_str());
+    let could = |category: &&Category| {
+        let waits = |rule: &&Rule| !rule.about.forbids && rule.about.assessment.as_deref() == Some(assessment);
+        let mut permits = rules.iter().filter(waits).map(|rule| says(rule, **category));
+        let never = rules.iter().any(|rule| rule.about.forbids && says(rule, **category) == Formula::always());
+        !never && permits.any(|left| left != Formula::never())
+    };
+    Ok(Category::ALL.iter().filter(could).copied().collect())
 }
 
 impl RuleEntry {

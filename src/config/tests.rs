@@ -148,8 +148,8 @@ fn the_annotated_example_loads_and_names_the_defaults() {
     let example = Config::load("ketenpoort.toml", text, Path::new("/"), &env).unwrap();
     let printed = |config: &Config| {
         format!(
-            "{:?} {:?} {:?} {:?} {:?}",
-            config.delivery, config.limits, config.telemetry, config.retention, config.stop
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            config.delivery, config.limits, config.telemetry, config.retention, config.stop, config.console
         )
     };
     assert_eq!(printed(&example), printed(&load(GOOD).unwrap()));
@@ -250,4 +250,34 @@ fn a_system_that_asks_for_decisions_has_a_token_and_a_name() {
     }
     let open = format!("{GOOD}[authzen]\ntoken_env = \"KEY\"\nclient = \"x\"\n[http]\nlisten = \"0.0.0.0:80\"\n");
     assert_eq!(load(&open).unwrap_err()[0].problem.place, "authzen");
+}
+
+#[test]
+fn a_console_that_is_on_says_where_it_is_and_who_may_come_in() {
+    let on = "public_url = \"https://ketenpoort.example\"\nusers_file = \"users\"\n";
+    let console = load(&format!("{GOOD}[console]\n{on}")).unwrap().console;
+    assert!(console.is_on() && console.users_file.as_deref() == Some(Path::new("/etc/ketenpoort/users")));
+    assert!(!load(GOOD).unwrap().console.is_on());
+
+    let oidc =
+        |rest: &str| format!("{on}[console.oidc]\nissuer = \"https://login.example\"\nclient_id = \"k\"\n{rest}");
+    let roles = "[console.oidc.roles]\noperator = [\"team\"]\n";
+    assert!(load(&format!("{GOOD}[console]\n{}", oidc(roles))).is_ok());
+    let table = [
+        ("users_file = \"users\"".to_owned(), "needs public_url"),
+        (on.replace("https://", "http://"), "needs public_url"),
+        (on.replace(".example", ".example/console"), "without a path"),
+        (format!("{on}trace_url = \"https://traces.example\""), "{trace_id}"),
+        (format!("{on}colour = \"red\""), "unknown field"),
+        (oidc(""), "needs roles"),
+        (oidc("[console.oidc.roles]\nboss = [\"team\"]\n"), "`boss` is none of"),
+        (oidc(&format!("scope = \"profile\"\n{roles}")), "scope has openid"),
+        (oidc(roles).replace("https://login", "http://login"), "issuer is an https"),
+        (oidc(&format!("client_secret_env = \"NOWHERE\"\n{roles}")), "the environment has no NOWHERE"),
+    ];
+    for (text, hint) in table {
+        let findings = load(&format!("{GOOD}[console]\n{text}\n")).unwrap_err();
+        let hints: Vec<_> = findings.iter().map(|f| f.problem.hint.as_str()).collect();
+        assert!(hints.iter().any(|h| h.contains(hint)), "{text}: {hints:?}");
+    }
 }

@@ -179,7 +179,12 @@ impl Gateway {
         (message, addresses)
     }
 
-    fn new_delivery(&self, planned: Planned, message: &NewMessage, now: Timestamp) -> (NewDelivery, Option<Address>) {
+    pub(super) fn new_delivery(
+        &self,
+        planned: Planned,
+        message: &NewMessage,
+        now: Timestamp,
+    ) -> (NewDelivery, Option<Address>) {
         let recipient = (planned.recipient, planned.role);
         let (state, address) = match planned.fate {
             Fate::Deliver(outgoing, address) => {

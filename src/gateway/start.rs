@@ -8,6 +8,7 @@ use super::reload::{self, Read, Reloaded};
 use super::series::Series;
 use crate::code::Code;
 use crate::config::{self, Config};
+use crate::console::{self, Console};
 use crate::core::Pipeline;
 use crate::delivery::Retries;
 use crate::delivery::amqp::Publisher;
@@ -66,6 +67,8 @@ pub enum Error {
     Tls(#[from] tls::Error),
     #[error("http listen {0}: {1}")]
     Listen(String, std::io::Error),
+    #[error("console: {0}")]
+    Console(#[from] console::Error),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
@@ -158,6 +161,7 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
             stopping: stop.clone(),
         });
         push_metrics(&config.telemetry, &metrics, ready.clone(), &gateway.tasks, &stop)?;
+        let console = console(&gateway, &config, &ready, &keys)?;
         let find = move |id| {
             let ledger = ledger.clone();
             async move { ledger.receipt(id).await }
@@ -170,6 +174,10 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         let party_of = move |oin: &_| of.pipeline().directory.by_oin(oin).map(|party| party.id.clone());
         let state = state.with_processing(gateway.processing_log(&config.processing_log));
         let state = state.with_evaluator(gateway.evaluator(&config.authzen));
+        let state = match console {
+            Some(console) => state.with_console(console.router()),
+            None => state,
+        };
         match &config.http.client_ca_file {
             Some(_) => state.with_access(http::Access::new(&config.receipts.issuer, party_of)),
             None => state,
@@ -224,6 +232,28 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
     let _ = answering.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where the configuration says who may come in.
+fn console(
+    gateway: &Arc<Gateway>,
+    config: &Arc<Config>,
+    ready: &Arc<Ready>,
+    keys: &KeySet,
+) -> Result<Option<Arc<Console>>, Error> {
+    if !config.console.is_on() {
+        return Ok(None);
+    }
+    let console = Console::open(console::Parts {
+        house: gateway.clone(),
+        ledger: gateway.ledger.clone(),
+        ready: ready.clone(),
+        metrics: gateway.metrics.clone(),
+        keys: keys.clone(),
+        config: config.clone(),
+    })?;
+    gateway.tasks.spawn(console.clone().run(gateway.stopping.clone()));
+    Ok(Some(console))
 }
 
 /// Where the gateway itself answers over HTTPS.

@@ -69,8 +69,12 @@ impl Ready {
         }
     }
 
+    pub fn has_iris(&self) -> bool {
+        self.iris.is_there()
+    }
+
     /// The parts without which nothing can be taken in.
-    pub(super) fn missing(&self) -> Vec<&'static str> {
+    pub fn missing(&self) -> Vec<&'static str> {
         let needed = [
             ("broker_intake", self.intake.is_there()),
             ("broker_publish", self.publish.is_there()),

@@ -5,6 +5,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,10 @@ use tokio_util::task::TaskTracker;
 /// Room for a request line and headers; hyper takes no less than 8 KiB.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
+
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote(pub SocketAddr);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -58,8 +63,9 @@ pub(super) async fn run(
             () = shutdown.cancelled() => break,
         };
         match accepted {
-            Some((Ok((stream, _)), permit)) => {
-                let connection = connection(stream, tls.clone(), router.clone(), limits, shutdown.clone());
+            Some((Ok((stream, remote)), permit)) => {
+                let router = router.clone().layer(Extension(Remote(remote)));
+                let connection = connection(stream, tls.clone(), router, limits, shutdown.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);

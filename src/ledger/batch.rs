@@ -7,7 +7,7 @@ use super::seal::Keys;
 use super::store::{Connection, query};
 use super::stored::Result;
 use super::work::{Answer, Row, Work};
-use super::{Accepted, Error, MessageKey, log, micros, purge, read};
+use super::{Accepted, Error, MessageKey, jobs, log, micros, purge, read};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -136,6 +136,7 @@ async fn claim(
             Ok(Some(Answer::known(reply, Ok(()))))
         }
         Command::Purge { step, reply } => Ok(Some(Answer::known(reply, Ok(purge::step(connection, step).await?)))),
+        Command::Job { step, reply } => Ok(Some(Answer::known(reply, Ok(jobs::step(connection, step).await?)))),
         Command::ExtendLog(extension, reply) => {
             Ok(Some(Answer::known(reply, log::write::extend(connection, *extension).await?)))
         }

@@ -8,7 +8,7 @@ use super::purge::{Purged, Step};
 use super::records::Mark;
 use super::stored::json;
 use super::work::Action;
-use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, State};
+use super::{Accepted, DeliveryKey, Due, DueReceipt, Error, NewMessage, Outgoing, Retry, Seen, State, jobs};
 use crate::outcome::Outcome;
 use crate::party::{PartyId, Role};
 use crate::receipt::SignedReceipt;
@@ -27,6 +27,7 @@ pub(super) enum Command {
     ClaimWaiting { asked: ClaimWaiting, now: i64, lease: i64, reply: Reply<Vec<Due>> },
     ClaimReceipts { now: i64, limit: usize, lease: i64, reply: Reply<Vec<DueReceipt>> },
     Purge { step: Step, reply: Reply<Purged> },
+    Job { step: jobs::Step, reply: Reply<jobs::Told> },
     ExtendLog(Box<Extension>, Reply<()>),
     ResealPersons(Vec<(PersonKey, Vec<u8>)>, Reply<()>),
     Forget(Forget, Reply<i64>),
@@ -44,8 +45,11 @@ impl Command {
 
     /// Done after everything else of the batch, and always writes.
     pub fn is_housekeeping(&self) -> bool {
-        use Command::{ClockWentBack, ExtendLog, Forget, Purge, ResealPersons};
-        matches!(self, Purge { .. } | ClockWentBack { .. } | ExtendLog(..) | ResealPersons(..) | Forget(..))
+        use Command::{ClockWentBack, ExtendLog, Forget, Job, Purge, ResealPersons};
+        matches!(
+            self,
+            Job { .. } | Purge { .. } | ClockWentBack { .. } | ExtendLog(..) | ResealPersons(..) | Forget(..)
+        )
     }
 }
 
@@ -80,8 +84,15 @@ pub(super) enum Change {
     NotAddressed,
     ReceiptSent,
     ReceiptRetry { attempts: u32, next: i64 },
-    Replay { who: String, why: String },
-    Discard { who: String, why: String },
+    Replay(Deed),
+    Discard(Deed),
+}
+
+/// What a person does, and how he saw what he does it with.
+pub(super) struct Deed {
+    pub who: String,
+    pub why: String,
+    pub seen: Option<Seen>,
 }
 
 pub(super) struct Accept {

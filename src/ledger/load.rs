@@ -98,6 +98,7 @@ impl Work {
                 | Command::ClaimWaiting { .. }
                 | Command::ClaimReceipts { .. }
                 | Command::Purge { .. }
+                | Command::Job { .. }
                 | Command::ExtendLog(..)
                 | Command::ResealPersons(..)
                 | Command::Forget(..)

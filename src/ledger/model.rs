@@ -196,6 +196,22 @@ pub struct Disclosed {
     pub receipt_id: Option<Uuid>,
 }
 
+/// How a person saw a delivery when he decided about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub outcome: Outcome,
+    /// When it had last changed.
+    pub changed_at: Timestamp,
+}
+
+impl Seen {
+    /// What is parked stays as it is until somebody does something with it. Whatever else waits is looked at again by
+    /// itself now and then, which makes it no other thing to decide about.
+    pub(super) fn is_still(&self, outcome: Outcome, changed_at: i64) -> bool {
+        self.outcome == outcome && (outcome != Outcome::Parked || self.changed_at.as_microsecond() == changed_at)
+    }
+}
+
 /// What waits, per outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {

@@ -136,6 +136,7 @@ pub(super) async fn step(connection: &mut Connection, step: Step) -> Result<Purg
         Purge::Actions => {
             let query = query(NO_ACTION).bind(bounded(step.limit)).bind(step.before);
             let count = usize::try_from(query.execute(&mut *connection).await?).unwrap_or(step.limit);
+            super::jobs::forget(connection, step.before).await?;
             (count, 0, (count == step.limit).then_some(0))
         }
         Purge::Records => records(connection, &step).await?,

@@ -52,6 +52,8 @@ macro_rules! rows_where {
     };
 }
 
+pub(super) use rows_where;
+
 static DUE: Statement = Statement { head: due_where!("d.key IN"), columns: 1, tail: "" };
 const OWING: &str = due_where!("d.finished_at IS NOT NULL AND NOT d.receipted ORDER BY d.finished_at, d.key LIMIT $1");
 static RECEIPTS: Statement = Statement { head: receipts_where!("d.key IN"), columns: 1, tail: "" };
@@ -155,7 +157,7 @@ pub(super) async fn waiting_for(connection: &mut Connection) -> Result<Vec<Waiti
 }
 
 /// One row that cannot be read does not hold up the others; it stays where it is, and is told each time.
-fn readable<T>(read: Result<T>) -> Option<T> {
+pub(super) fn readable<T>(read: Result<T>) -> Option<T> {
     read.inspect_err(|error| tracing::error!(%error, "a row of the ledger cannot be read")).ok()
 }
 
@@ -233,7 +235,7 @@ fn read_receipt(row: &Found) -> Result<DueReceipt> {
     })
 }
 
-fn read_row(row: &Found) -> Result<Row> {
+pub(super) fn read_row(row: &Found) -> Result<Row> {
     let mut columns = Columns::of(row);
     let (delivery, source, id, kind) = (columns.take()?, columns.take()?, columns.take()?, columns.take()?);
     let sender = PartyId::new(columns.take::<&str>()?);

@@ -21,8 +21,10 @@ mod at_a_file {
     mod accepting;
     mod at_rest;
     mod clock;
+    mod console;
     mod crashes;
     mod disclosed;
+    mod jobs;
     mod log;
     mod operator;
     mod processing;
@@ -41,8 +43,10 @@ mod on_a_server {
     mod accepting;
     mod at_rest;
     mod clock;
+    mod console;
     mod crashes;
     mod disclosed;
+    mod jobs;
     mod log;
     mod operator;
     mod processing;

@@ -1,7 +1,7 @@
 //! One batch in memory: the rows that its commands touch, and what the commands make of them, in the order in
 //! which they came. Reads and writes nothing itself; see [`super::tables`].
 
-use super::command::{Accept, Change, Command, Reply, Retrying, Settlement};
+use super::command::{Accept, Change, Command, Deed, Reply, Retrying, Settlement};
 use super::node::{ALONE, Hold};
 use super::progress::{Progress, RECEIPT_LEASE, Refused};
 use super::stored::json;
@@ -181,6 +181,7 @@ impl Work {
             | Command::ClaimWaiting { .. }
             | Command::ClaimReceipts { .. }
             | Command::Purge { .. }
+            | Command::Job { .. }
             | Command::ExtendLog(..)
             | Command::ResealPersons(..)
             | Command::Forget(..)
@@ -384,11 +385,17 @@ impl Work {
             Change::NotAddressed => self.written.removed.extend(self.rows.remove(&key)),
             Change::ReceiptSent => row.progress.receipt_sent()?,
             Change::ReceiptRetry { attempts, next } => row.progress.receipt_retry(attempts, next)?,
-            Change::Replay { who, why } => {
+            // Somebody else was first, or it went on by itself.
+            Change::Replay(Deed { seen: Some(seen), .. }) | Change::Discard(Deed { seen: Some(seen), .. })
+                if !seen.is_still(row.progress.outcome, row.progress.changed_at) =>
+            {
+                return Err(Error::NoSuchRow);
+            }
+            Change::Replay(Deed { who, why, .. }) => {
                 row.progress.replay(at)?;
                 self.written.actions.push(Action::on(key, at, who, "replay", why));
             }
-            Change::Discard { who, why } => {
+            Change::Discard(Deed { who, why, .. }) => {
                 row.progress.discard(at)?;
                 self.written.actions.push(Action::on(key, at, who, "discard", why));
             }

@@ -9,9 +9,15 @@ const STYLE: &str = include_str!("page.css");
 
 /// Who may have what, with a place to sign.
 pub fn matrix(matrix: &Matrix) -> String {
+    let title = "Wie mag welke gegevens ontvangen";
+    page(title, &matrix.policy_version, &format!("<h1>{title}</h1>\n{}", matrix_body(matrix)))
+}
+
+/// The same without what stands around it, for a page that has its own.
+pub fn matrix_body(matrix: &Matrix) -> String {
     let unconfirmed = matrix.rules.iter().filter(|rule| !rule.is_confirmed()).count();
     let mut body = format!(
-        "<h1>Wie mag welke gegevens ontvangen</h1>\n{}{}",
+        "{}{}",
         facts(&[
             ("Beleidsversie", &matrix.policy_version),
             ("Begrippenlijst", if matrix.glossary_version.is_empty() { "geen" } else { &matrix.glossary_version }),
@@ -25,7 +31,7 @@ pub fn matrix(matrix: &Matrix) -> String {
     body.push_str(&of_everyone(matrix));
     matrix.roles.iter().for_each(|role| body.push_str(&of_role(matrix, &role.name, &role.text)));
     body.push_str(&signatures(matrix));
-    page("Wie mag welke gegevens ontvangen", &matrix.policy_version, &body)
+    body
 }
 
 const READING: &str = "<p>Deze bladzijde is uit het beleid zelf afgeleid. Wat hier niet staat, mag niet. Een verbod gaat \
@@ -38,10 +44,14 @@ const READING: &str = "<p>Deze bladzijde is uit het beleid zelf afgeleid. Wat hi
 /// What one policy allows that the other does not.
 pub fn difference(difference: &Difference, before: &Matrix, after: &Matrix) -> String {
     let (old, new) = (&difference.before.policy_version, &difference.after.policy_version);
-    let mut body = format!(
-        "<h1>Wat er in het beleid verandert</h1>\n{}",
-        facts(&[("Van beleidsversie", old), ("Naar beleidsversie", new), ("Datum", &day(after.date))])
-    );
+    let (title, body) = ("Wat er in het beleid verandert", difference_body(difference, before, after));
+    page(title, &format!("{old} naar {new}"), &format!("<h1>{title}</h1>\n{body}"))
+}
+
+/// The same without what stands around it.
+pub fn difference_body(difference: &Difference, before: &Matrix, after: &Matrix) -> String {
+    let (old, new) = (&difference.before.policy_version, &difference.after.policy_version);
+    let mut body = facts(&[("Van beleidsversie", old), ("Naar beleidsversie", new), ("Datum", &day(after.date))]);
     if difference.equal {
         body.push_str("<p>Geen verschil: beide staan hetzelfde toe.</p>\n");
     }
@@ -57,7 +67,7 @@ pub fn difference(difference: &Difference, before: &Matrix, after: &Matrix) -> S
             &rows,
         ));
     }
-    page("Wat er in het beleid verandert", &format!("{old} naar {new}"), &body)
+    body
 }
 
 fn page(title: &str, version: &str, body: &str) -> String {
@@ -93,7 +103,8 @@ fn facts(facts: &[(&str, &str)]) -> String {
 fn table(caption: &str, heads: &[&str], rows: &str) -> String {
     let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{head}</th>")).collect();
     format!(
-        "<table>\n<caption>{}</caption>\n<thead>\n<tr>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
+        "<div class=\"wide\" role=\"group\" aria-label=\"{0}\" tabindex=\"0\"><table>\n<caption>{0}</caption>\n<thead>\n\
+         <tr>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n",
         text(caption)
     )
 }

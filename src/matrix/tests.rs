@@ -106,7 +106,7 @@ fn what_the_matrix_claims_is_what_the_engine_answers() {
             let deciding = satisfied.iter().filter(|(_, forbids)| *forbids == is_forbidden);
             let ids: Vec<_> = deciding.map(|(id, _)| id.clone()).collect();
             let is_permitted = !is_forbidden && !ids.is_empty();
-            match crate::category::Category::parse(category) {
+            match Category::parse(category) {
                 Some(known) => {
                     let engines: Vec<_> = sheet.by[&known].iter().map(|rule| rule.id.clone()).collect();
                     let answer = (sheet.permitted.contains(known), engines);

@@ -185,6 +185,32 @@ CREATE TABLE person_key (
     used BIGINT NOT NULL
 );
 
+-- What persons decided about many deliveries at once: each list is frozen when it is made.
+CREATE TABLE job (
+    key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    what TEXT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    -- Deliveries a second.
+    rate BIGINT NOT NULL,
+    made_at BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    -- Who goes on with it, until when.
+    lease_until BIGINT NOT NULL,
+    holder TEXT NOT NULL
+);
+
+CREATE TABLE job_item (
+    job BIGINT NOT NULL,
+    place BIGINT NOT NULL,
+    delivery BIGINT NOT NULL,
+    -- Of the delivery when the list was frozen, and its `changed_at`: what is otherwise now is passed over.
+    outcome TEXT NOT NULL,
+    seen BIGINT NOT NULL,
+    result TEXT,
+    PRIMARY KEY (job, place)
+);
+
 -- Messages that were not over when their traffic data were purged.
 CREATE TABLE left_behind (
     message BIGINT PRIMARY KEY

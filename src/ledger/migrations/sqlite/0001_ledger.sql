@@ -192,3 +192,29 @@ CREATE TABLE person_key (
     -- The month of the last entry under it.
     used INTEGER NOT NULL
 ) STRICT;
+
+-- What persons decided about many deliveries at once: each list is frozen when it is made.
+CREATE TABLE job (
+    key INTEGER PRIMARY KEY,
+    what TEXT NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    -- Deliveries a second.
+    rate INTEGER NOT NULL,
+    made_at INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    -- Who goes on with it, until when.
+    lease_until INTEGER NOT NULL,
+    holder TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE job_item (
+    job INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    delivery INTEGER NOT NULL,
+    -- Of the delivery when the list was frozen, and its `changed_at`: what is otherwise now is passed over.
+    outcome TEXT NOT NULL,
+    seen INTEGER NOT NULL,
+    result TEXT,
+    PRIMARY KEY (job, place)
+) STRICT, WITHOUT ROWID;
