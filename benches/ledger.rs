@@ -56,6 +56,7 @@ fn message(number: u64, volatile: bool, raw: usize, body: usize) -> NewMessage {
         conflict: false,
         received_at: Timestamp::now(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        caller: None,
         order: Some(Order { key, sequence: i64::try_from(number).expect("small") }),
         subject: Subject {
             bsn: Some(Pseudonym(*Uuid::new_v4().as_bytes())),

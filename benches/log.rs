@@ -71,6 +71,7 @@ fn message(number: u64, signer: &Signer) -> NewMessage {
         conflict: false,
         received_at: now,
         traceparent: None,
+        caller: None,
         order: None,
         subject: Subject { bsn: Some(Pseudonym(pseudonym)), skn: None },
         record: None,

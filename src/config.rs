@@ -12,6 +12,7 @@ use crate::ledger::{Keys, Place};
 use crate::outcome::Problem;
 use crate::tomlfile::Reader;
 use crate::validation::Limits;
+use crate::validation::formats::holds_bsn;
 pub use console::{Console, Oidc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,8 @@ pub struct Config {
     pub delivery: Delivery,
     pub limits: LimitsSection,
     pub http: Http,
+    pub processing_log: ProcessingLog,
+    pub authzen: Authzen,
     pub telemetry: Telemetry,
     pub pseudonym: Pseudonym,
     pub retention: Retention,
@@ -194,6 +197,30 @@ section! {
     }
 }
 section! {
+    /// What would be decided, for a system that asks before it builds a request.
+    Authzen {
+        /// Who asks, as the ledger is to name it.
+        client: String = String::new(),
+        /// Whoever has it may ask. Nobody may without it.
+        token_file: Option<PathBuf> = None,
+        token_env: Option<String> = None,
+        #[serde(skip)]
+        token: Option<Secret> = None,
+    }
+}
+section! {
+    /// The logs of processings and of decisions, for those who may read them.
+    ProcessingLog {
+        /// Of processings; its entries are this and the type of a message.
+        register: String = String::new(),
+        /// Whoever has it may read. Nobody may without it.
+        token_file: Option<PathBuf> = None,
+        token_env: Option<String> = None,
+        #[serde(skip)]
+        token: Option<Secret> = None,
+    }
+}
+section! {
     Telemetry {
         /// OTLP over HTTP, as in `http://127.0.0.1:4318`; no traces and no metrics leave without it.
         otlp_endpoint: Option<String> = None,
@@ -262,6 +289,8 @@ impl Config {
             delivery: loader.section(&mut document, "delivery"),
             limits: loader.section(&mut document, "limits"),
             http: loader.section(&mut document, "http"),
+            processing_log: loader.section(&mut document, "processing_log"),
+            authzen: loader.section(&mut document, "authzen"),
             telemetry: loader.section(&mut document, "telemetry"),
             pseudonym: loader.section(&mut document, "pseudonym"),
             retention: loader.section(&mut document, "retention"),
@@ -325,9 +354,10 @@ impl<'t> Loader<'t> {
             self.wrong("broker", "urls start with amqp:// or amqps://");
         }
         self.plaintext(config);
-        let is_http = reqwest::Url::parse(&config.iris.base_url).is_ok_and(|u| u.scheme().starts_with("http"));
-        self.require("iris", "base_url, as in https://iris.example", is_http);
+        self.require("iris", "base_url, as in https://iris.example", is_http(&config.iris.base_url));
         config.iris.token = self.secret("iris", "token", &config.iris.token_file, &config.iris.token_env);
+        self.processing_log(config);
+        self.authzen(config);
         self.require("receipts", "key_file", !config.receipts.key_file.as_os_str().is_empty());
         absolute(&mut config.receipts.key_file);
         let issuer_ok = config.receipts.issuer.starts_with("urn:nld:oin:");
@@ -358,6 +388,38 @@ impl<'t> Loader<'t> {
             Some(key) if key.reveal().len() >= 32 => config.pseudonym.key = key,
             Some(_) => self.wrong("pseudonym", "the key must have at least 32 characters"),
             None => self.require("pseudonym", "key_file or key_env", false),
+        }
+    }
+
+    fn processing_log(&mut self, config: &mut Config) {
+        let log = &mut config.processing_log;
+        log.token = self.secret("processing_log", "token", &log.token_file, &log.token_env);
+        let is_register = log.register.ends_with('/') && is_http(&log.register);
+        if !(is_register || log.register.is_empty() && log.token.is_none()) {
+            self.wrong(
+                "processing_log",
+                "needs register, a URL that ends in `/`, as in https://example.nl/processing-activities/",
+            );
+        }
+        self.bearer("processing_log", &config.processing_log.token, &config.http);
+    }
+
+    fn authzen(&mut self, config: &mut Config) {
+        let authzen = &mut config.authzen;
+        authzen.token = self.secret("authzen", "token", &authzen.token_file, &authzen.token_env);
+        let named = !authzen.client.trim().is_empty() && !holds_bsn(&authzen.client);
+        self.require("authzen", "client, the system that has the token", named || authzen.token.is_none());
+        self.bearer("authzen", &config.authzen.token, &config.http);
+    }
+
+    /// A token that comes to us over HTTP.
+    fn bearer(&mut self, section: &str, token: &Option<Secret>, http: &Http) {
+        let Some(token) = token else { return };
+        if token.reveal().len() < 32 || !token.reveal().bytes().all(|b| b.is_ascii_graphic()) {
+            self.wrong(section, "the token must have at least 32 characters, without white space");
+        }
+        if http.cert_file.is_none() && !transport::is_here(&http.listen) {
+            self.wrong(section, "http.listen leaves this machine without TLS: set http.cert_file and key_file");
         }
     }
 
@@ -395,6 +457,10 @@ impl<'t> Loader<'t> {
     fn wrong(&mut self, section: &str, hint: impl Into<String>) {
         self.reader.wrong(None, section, hint);
     }
+}
+
+fn is_http(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme().starts_with("http"))
 }
 
 #[cfg(test)]

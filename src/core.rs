@@ -163,6 +163,11 @@ impl Pipeline {
         Subject { bsn: pseudonym("bsn", &person.bsn), skn: pseudonym("skn", &person.skn) }
     }
 
+    /// Of what was done, by its row: without the key it is as good as random, and it is the same each time.
+    pub fn record_id(&self, what: &str, row: i64, at: Timestamp) -> [u8; 32] {
+        self.keyed(["log", what, &row.to_string(), &at.as_microsecond().to_string()])
+    }
+
     fn keyed<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> [u8; 32] {
         let mut mac = hmac::Context::with_key(&self.pseudonym_key);
         for part in parts {

@@ -6,6 +6,7 @@ mod console;
 mod intake;
 mod log;
 mod outbox;
+mod processing;
 mod protect;
 mod receipts;
 mod recipients;

@@ -1,13 +1,18 @@
-//! The gateway's HTTP face: health, metrics, keys, receipts and proofs, read only. No personal data in or out, no
-//! request bodies, and an error is problem+json, as the Dutch API Design Rules have it.
+//! The gateway's HTTP face: health, metrics, keys, receipts and proofs, and for who has a token the logs of processings
+//! and what would be decided. No personal data out, no request bodies but with those, and an error is problem+json, as
+//! the Dutch API Design Rules have it.
 
 mod access;
+mod bearer;
+mod evaluation;
 mod log;
+mod processing;
 mod ready;
 mod server;
 
 use crate::disclosurelog;
 use crate::ledger;
+use crate::processinglog::question::Log;
 use crate::receipt::SignedReceipt;
 use crate::receipt::keys::KeySet;
 use crate::telemetry::metrics::Metrics;
@@ -29,12 +34,16 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use access::Access;
+pub use evaluation::{Answered, Evaluator};
 pub use log::{Answer, Question};
+pub use processing::Processing;
 pub use ready::{Probe, Ready};
 pub use server::Remote;
 
 /// Of the paths under `/v1`; `info.version` of the description below.
-const API_VERSION: &str = "1.0.0";
+const API_VERSION: &str = "1.1.0";
+/// Each bounds its own.
+const TAKE_BODIES: [&str; 3] = [processing::PROCESSINGS, processing::DECISIONS, evaluation::EVALUATION];
 const OPENAPI: &str = include_str!("http/openapi.json");
 
 /// In every answer.
@@ -57,6 +66,8 @@ pub struct State {
     find: Box<Ask<Uuid, SignedReceipt, ledger::Error>>,
     log: Box<Ask<Question, Answer, disclosurelog::Error>>,
     access: Option<Access>,
+    processing: Option<Processing>,
+    evaluator: Option<Evaluator>,
     console: Option<Router>,
 }
 
@@ -78,7 +89,7 @@ impl State {
     {
         let find = Box::new(move |id| Box::pin(find(id)) as _);
         let log = Box::new(move |question| Box::pin(log(question)) as _);
-        State { ready, metrics, keys, find, log, access: None, console: None }
+        State { ready, metrics, keys, find, log, access: None, processing: None, evaluator: None, console: None }
     }
 
     /// What has bodies, cookies and pages of its own stands beside, not behind, what is said here.
@@ -89,6 +100,16 @@ impl State {
     /// For partners who come with a certificate: what is one's own is for it alone.
     pub fn with_access(self, access: Access) -> State {
         State { access: Some(access), ..self }
+    }
+
+    /// For who may read what was done with whose data.
+    pub fn with_processing(self, processing: Option<Processing>) -> State {
+        State { processing, ..self }
+    }
+
+    /// For who may ask what would be decided.
+    pub fn with_evaluator(self, evaluator: Option<Evaluator>) -> State {
+        State { evaluator, ..self }
     }
 
     fn may_see(&self, peer: Option<&Peer>, receipt: &SignedReceipt) -> bool {
@@ -114,6 +135,9 @@ fn router(mut state: State) -> Router {
         .route("/v1/log/head", get(log::head))
         .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/openapi.json", get(openapi))
+        .route(processing::PROCESSINGS, processing::route(Log::Processings))
+        .route(processing::DECISIONS, processing::route(Log::Decisions))
+        .route(evaluation::EVALUATION, evaluation::route())
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { problem(StatusCode::METHOD_NOT_ALLOWED, "this can only be read") })
         .layer(middleware::from_fn(without_body))
@@ -183,7 +207,7 @@ fn open_to_all(content_type: &'static str, body: impl Into<axum::body::Body>) ->
 }
 
 async fn without_body(request: Request, next: Next) -> Response {
-    if !request.body().is_end_stream() {
+    if !request.body().is_end_stream() && !TAKE_BODIES.contains(&request.uri().path()) {
         let refused = problem(StatusCode::PAYLOAD_TOO_LARGE, "a request here has no body");
         return ([(header::CONNECTION, "close")], refused).into_response();
     }

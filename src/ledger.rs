@@ -13,6 +13,7 @@ mod memory;
 mod model;
 mod node;
 mod place;
+mod processing;
 mod progress;
 mod purge;
 mod read;
@@ -34,6 +35,7 @@ pub use log::{Last, LogReader, Logged, LoggedAction, LoggedPurge, LoggedReceipt,
 pub use model::*;
 pub use node::{Hold, Node};
 pub use place::Place;
+pub use processing::{Processed, ProcessedDelivery, Wanted};
 pub use purge::{Purge, Purged};
 pub use records::Mark;
 pub use seal::{Keys, KeysError, SealError};

@@ -4,6 +4,7 @@
 //! [`intake`] → [`envelope`] → [`validation`] → [`facts`] → [`policy`] → [`minimisation`] → [`translation`] →
 //! [`delivery`], and every exit leads over an outcome and a [`receipt`] into the [`ledger`].
 
+pub mod authzen;
 pub mod backoff;
 pub mod breaker;
 pub mod broker;
@@ -38,6 +39,7 @@ pub mod outcome;
 pub mod party;
 pub mod personal;
 pub mod policy;
+pub mod processinglog;
 #[cfg(feature = "prove")]
 pub mod prove;
 pub mod receipt;

@@ -1,6 +1,7 @@
 //! Policy: who may have which category of this message, on which ground. Default deny; a forbid beats every
 //! permit; an error is a deny. Only this stage grants, and only it makes an address, out of the directory.
 
+pub mod asked;
 pub mod cases;
 mod context;
 pub mod coverage;
@@ -12,7 +13,8 @@ mod recipients;
 mod routing;
 pub(crate) mod truth;
 
-pub use context::{Bron, Question};
+pub use context::{Bron, Message, Question, Verzoek};
+pub(crate) use decide::awaited;
 pub use decide::{Decided, Decision, Verdict, decide, needs_facts};
 pub use engine::{Engine, PolicyRef, Rule, Sheet, same_or_part};
 pub use truth::resources;

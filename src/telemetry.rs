@@ -13,8 +13,8 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider};
 pub use spans::{
-    current_traceparent, delivery_span, link, message_span, note_failure, note_outcome, note_type, publish_span,
-    request_span, resumed_span, stage_span,
+    caller, current_traceparent, delivery_span, link, message_span, note_failure, note_outcome, note_type,
+    publish_span, request_span, resumed_span, stage_span,
 };
 use std::sync::LazyLock;
 use std::time::Duration;

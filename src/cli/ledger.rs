@@ -1,5 +1,6 @@
 mod forget;
 mod log;
+mod processing;
 
 use super::{ConfigArg, check, exit, print_bytes, print_json, print_text, report};
 use crate::config::Config;
@@ -33,6 +34,8 @@ pub enum Command {
     Proof(log::Proof),
     /// Print the proof that a larger log continues a smaller one
     Consistency(log::Consistency),
+    /// Tell what was done with whose data, or decided, in one trace: records for the log of processings
+    Processing(processing::Processing),
     /// Forget whom the log is about: make the entries of a person anonymous for good
     Forget(forget::Forget),
 }
@@ -77,6 +80,7 @@ pub fn run(command: Command) -> u8 {
         Command::Head(args) => log::head(&args),
         Command::Proof(args) => log::proof(&args),
         Command::Consistency(args) => log::consistency(&args),
+        Command::Processing(args) => processing::run(&args),
         Command::Forget(args) => forget::run(&args),
     }
 }

@@ -173,6 +173,35 @@ fn a_ledger_without_a_good_key_set_is_refused() {
 }
 
 #[test]
+fn a_log_of_processings_is_read_with_a_long_token_and_tls_only() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let register = "register = \"https://example.nl/processing-activities/\"";
+    let tls = "cert_file = \"c.pem\"\nkey_file = \"k.pem\"";
+    let table = [
+        (token, register, "", 0),
+        (token, register, "listen = \"[::1]:80\"", 0),
+        (token, register, "listen = \"0.0.0.0:80\"", 1),
+        (token, register, &format!("listen = \"0.0.0.0:80\"\n{tls}"), 0),
+        (token, "", "", 1),
+        (token, "register = \"https://example.nl/x\"", "", 1),
+        (&token[1..], register, "", 1),
+        ("0123456789abcdef 0123456789abcdef", register, "", 1),
+    ];
+    for (token, register, http, wrong) in table {
+        let env = |name: &str| match name {
+            "TOKEN" => Some(token.to_owned()),
+            "LEDGER" => Some(LEDGER_KEY.to_owned()),
+            _ => Some("k".repeat(32)),
+        };
+        let text = format!("{GOOD}[processing_log]\ntoken_env = \"TOKEN\"\n{register}\n[http]\n{http}\n");
+        let found = Config::load("k.toml", &text, Path::new("/etc/ketenpoort"), &env).err().unwrap_or_default();
+        assert_eq!(found.len(), wrong, "{token} {register} {http}: {found:?}");
+        assert!(found.iter().all(|finding| finding.problem.place == "processing_log"), "{found:?}");
+    }
+    assert!(load(GOOD).unwrap().processing_log.token.is_none());
+}
+
+#[test]
 fn the_ledger_lies_in_one_place_and_a_server_elsewhere_is_proved() {
     let place = |setting: &str| {
         let text = GOOD.replace("[ledger]\n", &format!("[ledger]\n{setting}\n"));
@@ -208,6 +237,19 @@ fn a_node_waits_for_the_longest_attempt_of_another() {
     let Place::Server(_, Some(node)) = load(&text).unwrap().ledger.place else { panic!("no node") };
     let seconds = std::time::Duration::from_secs;
     assert_eq!((node.name.as_str(), node.lease, node.longest_attempt), ("een", seconds(4), seconds(15)));
+}
+
+#[test]
+fn a_system_that_asks_for_decisions_has_a_token_and_a_name() {
+    for (client, wrong) in
+        [("client = \"raadsysteem\"", 0), ("", 1), ("client = \" \"", 1), ("client = \"999990342\"", 1)]
+    {
+        let text = format!("{GOOD}[authzen]\ntoken_env = \"KEY\"\n{client}\n");
+        let found = load(&text).err().unwrap_or_default();
+        assert_eq!(found.len(), wrong, "{client}: {found:?}");
+    }
+    let open = format!("{GOOD}[authzen]\ntoken_env = \"KEY\"\nclient = \"x\"\n[http]\nlisten = \"0.0.0.0:80\"\n");
+    assert_eq!(load(&open).unwrap_err()[0].problem.place, "authzen");
 }
 
 #[test]

@@ -73,8 +73,16 @@ certificates! {
 fn leaves_in_the_clear(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
     let Some(host) = url.host_str() else { return false };
-    // For amqp the parser knows no IP addresses.
+    matches!(url.scheme(), "amqp" | "http") && !is_loopback(host)
+}
+
+/// An address that is listened on, with its port.
+pub(super) fn is_here(listen: &str) -> bool {
+    listen.rsplit_once(':').is_some_and(|(host, _)| is_loopback(host))
+}
+
+/// For amqp the parser of URLs knows no IP addresses.
+fn is_loopback(host: &str) -> bool {
     let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let is_here = ip.map_or(host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback());
-    matches!(url.scheme(), "amqp" | "http") && !is_here
+    ip.map_or(host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
 }

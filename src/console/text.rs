@@ -369,6 +369,9 @@ impl Text {
             "job_stop" => self.pick("opdracht gestopt", "stopped a job"),
             "assessment" => self.pick("beoordeling vastgelegd", "recorded an assessment"),
             "simulate" => self.pick("beleid beproefd", "tried the policy"),
+            "processing-activities" => self.pick("verwerkingen geraadpleegd", "read the log of processings"),
+            "authorization-decisions" => self.pick("besluiten geraadpleegd", "read the log of decisions"),
+            "evaluate" => self.pick("beleid gevraagd", "asked the policy"),
             other => other,
         }
     }

@@ -131,6 +131,7 @@ impl Scene {
             conflict: false,
             received_at: at,
             traceparent: None,
+            caller: None,
             order: Some(Order { key: subject.bsn.map_or([0; 32], |bsn| [bsn.0[0]; 32]), sequence: at.as_second() }),
             subject,
             record: None,

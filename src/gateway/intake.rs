@@ -289,6 +289,7 @@ impl Gateway {
             conflict: false,
             received_at: now,
             traceparent: crate::telemetry::current_traceparent(),
+            caller: crate::telemetry::caller(raw),
             order,
             subject: Subject::default(),
             record: None,

@@ -174,6 +174,8 @@ pub async fn run(loaded: Loaded) -> Result<(), Error> {
         });
         let of = gateway.clone();
         let party_of = move |oin: &_| of.pipeline().directory.by_oin(oin).map(|party| party.id.clone());
+        let state = state.with_processing(gateway.processing_log(&config.processing_log));
+        let state = state.with_evaluator(gateway.evaluator(&config.authzen));
         let state = match console {
             Some(console) => state.with_console(console.router()),
             None => state,

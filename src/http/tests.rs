@@ -44,6 +44,10 @@ fn tls() -> Arc<Incoming> {
 }
 
 async fn face_over(tls: Option<Arc<Incoming>>, limits: Limits) -> Face {
+    face_of(tls, limits, None).await
+}
+
+async fn face_of(tls: Option<Arc<Incoming>>, limits: Limits, secret: Option<&str>) -> Face {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let switch = || watch::Sender::new(true);
@@ -70,7 +74,9 @@ async fn face_over(tls: Option<Arc<Incoming>>, limits: Limits) -> Face {
         }
     };
     let asked = move |question| async move { Ok(in_the_log(question)) };
-    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find, asked);
+    let state = State::new(Arc::new(ready), Metrics::new().unwrap(), keys, find, asked)
+        .with_processing(log_of(secret))
+        .with_evaluator(policy_of(secret));
     let served = tokio::spawn(server::run(listener, tls, router(state), limits, shutdown.clone()));
     Face { addr, intake, publish, ledger, iris, log, stopping, shutdown, served }
 }
@@ -100,6 +106,45 @@ fn in_the_log(question: Question) -> Option<log::Answer> {
     }
 }
 
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+const EVALUATION: &str = r#"{
+    "subject": {"type": "partij", "id": "gemeente:0363", "properties": {"rol": "gemeente-gemandateerde"}},
+    "action": {"name": "verstrekken"}, "resource": {"type": "categorie", "id": "adres"},
+    "context": {"bericht": "re-integratie.informatie-gevraagd", "afzender": "gemeente-gemandateerde", "bron": "reclassering"}
+}"#;
+
+/// Says no, or of risks nothing, as the ledger is away.
+fn policy_of(token: Option<&str>) -> Option<Evaluator> {
+    Some(Evaluator::new(&crate::config::Secret::new(token?), |evaluation| async move {
+        let context =
+            serde_json::json!({ "reason": "no rule", "policies": [], "obligations": [], "policy_version": "p" });
+        let no = serde_json::json!({ "decision": false, "context": context });
+        if evaluation.record(&no).contains("risicoanalyse") { Err(Error::Unavailable) } else { Ok(Ok(no)) }
+    }))
+}
+
+/// Has one record of each kind, and more on another page.
+fn log_of(token: Option<&str>) -> Option<Processing> {
+    let hex = |digits| "a".repeat(digits);
+    let processing = serde_json::json!({
+        "traceId": hex(32), "spanId": hex(16), "status": "Ok", "name": "x", "startTime": 1, "endTime": 2,
+        "attributes": { "dpl.core.processing_activity_id": "https://register.example/x" }
+    });
+    let decision = serde_json::json!({
+        "trace_id": hex(32), "span_id": hex(16), "parent_span_id": hex(16), "event_name": "adl.access_evaluation",
+        "timestamp": 1, "status": "Ok", "resource": { "attributes": {} },
+        "attributes": { "adl.core.policies": "p", "adl.core.information": "t", "adl.core.configuration": "m" },
+        "body": { "adl.core.request": {}, "adl.core.response": {} }
+    });
+    Some(Processing::new(&crate::config::Secret::new(token?), move |log, question, _| {
+        let found = if log == Log::Processings { processing.clone() } else { decision.clone() };
+        async move {
+            if question.after == 13 { Err(Error::Unavailable) } else { Ok((vec![found], Some(question.after + 7))) }
+        }
+    }))
+}
+
 struct Answer {
     status: u16,
     headers: header::HeaderMap,
@@ -119,6 +164,11 @@ impl Face {
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         reqwest::Client::new().request(method, format!("http://{}{path}", self.addr))
+    }
+
+    async fn ask(&self, path: &str, token: &str, body: impl Into<String>) -> Answer {
+        let request = self.request("POST", path).bearer_auth(token).body(body.into());
+        answer(request.header("content-type", "application/json")).await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -245,7 +295,7 @@ async fn every_error_is_a_problem_and_every_answer_has_the_headers() {
 
 #[tokio::test]
 async fn the_description_describes_what_is_answered() {
-    let face = face().await;
+    let face = face_of(None, Limits::default(), Some(TOKEN)).await;
     let document = face.get("/v1/openapi.json").await;
     assert_eq!(document.header("access-control-allow-origin"), "*");
     let document = document.json();
@@ -266,8 +316,23 @@ async fn the_description_describes_what_is_answered() {
         assert!(fits(&response["content"][kind]["schema"], &value), "{status} {kind}: {value}");
     };
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 9);
-    for (path, item) in paths {
+    let (to_read, to_ask): (Vec<_>, Vec<_>) = paths.iter().partition(|(_, item)| item["get"].is_object());
+    assert_eq!((to_read.len(), to_ask.len()), (9, 3));
+    for (path, item) in to_ask {
+        let good = if path == "/access/v1/evaluation" {
+            EVALUATION
+        } else {
+            "{\"traceId\":\"00000000000000000000000000000000\"}"
+        };
+        let bodies = [("{}", 400), (good, 200)];
+        for (body, status) in bodies {
+            let answer = face.ask(path, TOKEN, body).await;
+            assert_eq!(answer.status, status, "{path}");
+            as_described(&item["post"]["responses"], &answer);
+        }
+        as_described(&item["post"]["responses"], &face.ask(path, "other", "{}").await);
+    }
+    for (path, item) in to_read {
         let query = if path == "/v1/log/consistency" { "?from=3" } else { "" };
         let answer = face.get(&(path.replace("{receipt_id}", &KNOWN.to_string()) + query)).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -340,4 +405,65 @@ async fn it_stops_although_a_connection_is_idle() {
     face.shutdown.cancel();
     face.served.await.unwrap();
     assert!(TcpStream::connect(face.addr).await.is_err());
+}
+
+#[tokio::test]
+async fn the_logs_are_for_who_has_the_token_and_repeat_nothing_of_what_was_asked() {
+    let face = face_of(None, Limits::default(), Some(TOKEN)).await;
+    let trace = serde_json::json!({ "traceId": "a".repeat(32) }).to_string();
+    let subject = "{\"dpl.core.data_subject_id\":\"999990019\"}".to_owned();
+    let long = " ".repeat(5000) + &trace;
+    let table: [(&str, &str, &str, u16); 9] = [
+        (TOKEN, "", &trace, 200),
+        ("", "", &trace, 401),
+        (&TOKEN[1..], "", &trace, 401),
+        (&TOKEN.to_uppercase(), "", &trace, 401),
+        (TOKEN, "", "{}", 400),
+        (TOKEN, "", &subject, 400),
+        (TOKEN, "?before=1", &trace, 400),
+        (TOKEN, "", &long, 413),
+        (TOKEN, "?after=13", &trace, 503),
+    ];
+    for path in ["/processing-activities", "/authorization-decisions"] {
+        for (token, query, body, status) in table {
+            let answer = face.ask(&format!("{path}{query}"), token, body).await;
+            assert_eq!(answer.status, status, "{path}{query} {body:.60}");
+            assert!(!answer.body.contains("999990019"), "{}", answer.body);
+            if status != 200 {
+                assert_eq!(answer.header("content-type"), "application/problem+json", "{path}{query}");
+            }
+            assert_eq!(answer.header("www-authenticate"), if status == 401 { "Bearer" } else { "" });
+        }
+        let page = face.ask(&format!("{path}?after=3"), TOKEN, &*trace).await;
+        assert_eq!(page.header("link"), format!("<{path}?after=10>; rel=\"next\""));
+        assert_eq!(face.get(path).await.status, 405);
+    }
+    let closed = face_with(Limits::default()).await;
+    assert_eq!(closed.ask("/processing-activities", TOKEN, &*trace).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_no_is_an_answer_and_the_request_id_comes_back() {
+    let face = face_of(None, Limits::default(), Some(TOKEN)).await;
+    let table = [
+        (TOKEN, EVALUATION.to_owned(), 200),
+        ("other", EVALUATION.to_owned(), 401),
+        (TOKEN, EVALUATION.replace("adres", "alles"), 400),
+        (TOKEN, EVALUATION.replace("gemeente:0363", "999990342"), 400),
+        (TOKEN, EVALUATION.replace("adres", "risicoanalyse"), 503),
+        (TOKEN, " ".repeat(17_000) + EVALUATION, 413),
+    ];
+    for (token, body, status) in table {
+        let request = face.request("POST", "/access/v1/evaluation").bearer_auth(token).body(body.clone());
+        let answer = answer(request.header("x-request-id", "een-verzoek")).await;
+        assert_eq!((answer.status, answer.header("x-request-id")), (status, "een-verzoek"), "{body:.200}");
+        assert!(!answer.body.contains("999990342"));
+        if status == 200 {
+            assert_eq!(answer.json()["decision"], false);
+        } else {
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+        }
+    }
+    let closed = face_with(Limits::default()).await;
+    assert_eq!(closed.ask("/access/v1/evaluation", TOKEN, EVALUATION).await.status, 404);
 }

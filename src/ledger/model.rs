@@ -27,6 +27,8 @@ pub struct NewMessage {
     pub received_at: Timestamp,
     /// W3C `traceparent` of the gateway's own span for this message.
     pub traceparent: Option<String>,
+    /// The sender's own span, out of which the message came.
+    pub caller: Option<[u8; 8]>,
     pub order: Option<Order>,
     pub subject: Subject,
     /// Kept as a fact in the commit that accepts the message.

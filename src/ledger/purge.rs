@@ -78,7 +78,7 @@ const LEFT_BEHIND: &str = ended!("left_behind AS l JOIN message AS m ON m.key = 
 /// Not the newest one: the keys that are given out go on from it.
 const NEWEST: &str = "SELECT coalesce(max(key), 0) FROM message";
 static NO_NAME: Statement = Statement {
-    head: "UPDATE message SET source = '', id = '', message_ref = '', traceparent = NULL WHERE key IN",
+    head: "UPDATE message SET source = '', id = '', message_ref = '', traceparent = NULL, caller = NULL WHERE key IN",
     columns: 1,
     tail: "",
 };

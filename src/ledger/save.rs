@@ -14,9 +14,9 @@ use crate::receipt::SignedReceipt;
 
 static NEW_MESSAGE: Statement = Statement {
     head: "INSERT INTO message (key, identity, source, id, digest, conflict, kind, sender, received_at, traceparent, \
-           series, sequence, subject_bsn, subject_skn, message_ref, policy_version, mapping_version, first_delivery, \
+           caller, series, sequence, subject_bsn, subject_skn, message_ref, policy_version, mapping_version, first_delivery, \
            last_delivery, keeps_raw) SELECT * FROM",
-    columns: 20,
+    columns: 21,
     tail: GIVEN,
 };
 static NEW_RAW: Statement =
@@ -174,6 +174,7 @@ fn put_message(row: MessageRow, values: &mut Values) {
     values.put(row.key).put(identity.to_vec()).put(message.source).put(message.id).put(message.digest.to_vec());
     values.put(message.conflict).put(message.kind).put(message.sender.as_str());
     values.put(message.received_at.as_microsecond()).put(message.traceparent);
+    values.put(message.caller.map(|span| span.to_vec()));
     values.put(message.order.map(|order| order.key.to_vec())).put(message.order.map(|order| order.sequence));
     put_subject(message.subject, values);
     values.put(message_ref).put(message.policy_version).put(message.mapping_version);

@@ -27,6 +27,7 @@ mod at_a_file {
     mod jobs;
     mod log;
     mod operator;
+    mod processing;
     mod purge;
     mod records;
     mod sending;
@@ -48,6 +49,7 @@ mod on_a_server {
     mod jobs;
     mod log;
     mod operator;
+    mod processing;
     mod purge;
     mod records;
     mod sending;
@@ -93,6 +95,7 @@ fn message(id: &str, deliveries: Vec<NewDelivery>) -> NewMessage {
         conflict: false,
         received_at: at(0),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        caller: None,
         order: None,
         subject: Subject::default(),
         record: None,

@@ -1,6 +1,7 @@
 //! Cases beside the policies: a table that a privacy officer reads and extends, run by `check`.
 
-use super::context::{Bron, Dossier, Message, Ontvanger, Question, Verzoek};
+use super::asked::{self, Asked, Records};
+use super::context::{Bron, Message, Question, Verzoek};
 use super::decide::{assessments, forbidding};
 use super::engine::{Engine, Sheet};
 use crate::casetable::{self, Row};
@@ -8,13 +9,9 @@ use crate::catalogue::definition::Given;
 use crate::catalogue::{Finding, Sources};
 use crate::category::{Category, CategorySet};
 use crate::facts::Facts;
-use crate::party::{PartyId, Role};
-use crate::record::{self, Record};
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,9 +34,8 @@ struct Case {
     now: Timestamp,
     #[serde(default)]
     facts: Facts,
-    /// What came by message, in that order: each `toestemming`, `intrekking` or `beoordeling`.
     #[serde(default)]
-    records: Vec<HashMap<record::Kind, Value>>,
+    records: Records,
     expect: Expect,
 }
 
@@ -125,28 +121,21 @@ fn rows(files: &Sources, findings: &mut Vec<Finding>) -> Vec<Row> {
 }
 
 impl Case {
-    fn facts(&self) -> Result<Facts, String> {
-        let records = self.records.iter().flatten().map(|(kind, content)| Record::read(*kind, content, None));
-        let records = records.collect::<Result<Vec<_>, _>>().map_err(|_| "a record that is none".to_owned())?;
-        self.facts.clone().with(&records).map_err(|error| error.to_string())
-    }
-
     fn question(&self) -> Result<Question, String> {
-        let mut ontvanger =
-            Ontvanger { bsn_gerechtigd: self.to.bsn, wgs_soort: self.to.wgs.clone(), ..Ontvanger::default() };
-        self.to.given.iter().for_each(|&given| ontvanger.give(given));
-        let party = PartyId::new(self.to.party.as_str());
-        let message = Message { source: &self.message_source, id: &self.message_id };
-        Ok(Question {
-            role: Role::new(self.to.role.as_str()),
-            bericht: Arc::from(self.message.as_str()),
-            afzender: Role::new(self.from.as_str()),
-            bron: self.source,
-            ontvanger,
-            verzoek: self.request.clone(),
-            feiten: self.conditions.iter().map(|c| Arc::from(c.as_str())).collect(),
-            dossier: Dossier::at(self.now, &self.facts()?, &party, message, &self.request.doel),
-        })
+        let To { role, party, given, wgs, bsn } = &self.to;
+        let asked = Asked {
+            message: &self.message,
+            from: &self.from,
+            source: self.source,
+            to: asked::To { role, party, given, wgs, bsn: *bsn },
+            request: &self.request,
+            about: Message { source: &self.message_source, id: &self.message_id },
+            conditions: &self.conditions,
+            now: self.now,
+            facts: &self.facts,
+            records: &self.records,
+        };
+        asked.question()
     }
 
     fn run(&self, engine: &Engine) -> Result<(Question, Vec<String>), String> {

@@ -245,6 +245,11 @@ pub(super) fn assessments(judged: &Sheet, places: CategorySet) -> Vec<String> {
     all
 }
 
+/// The judgements that would let a category go.
+pub(crate) fn awaited(judged: &Sheet, category: Category) -> Vec<String> {
+    assessments(judged, CategorySet::from_iter([category]))
+}
+
 /// The rule that says no: a forbid that concerns every category, or else that no ground permits.
 pub(super) fn refusal(sheet: &Sheet) -> Reason {
     match forbidding(sheet).first() {

@@ -121,8 +121,8 @@ impl Engine {
     }
 
     pub fn answer(&self, question: &Question) -> Arc<Sheet> {
-        if let Some(sheet) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(question) {
-            return sheet.clone();
+        if let Some(sheet) = self.known(question) {
+            return sheet;
         }
         let sheet = Arc::new(self.evaluate(question));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,6 +131,15 @@ impl Engine {
         }
         cache.insert(question.clone(), sheet.clone());
         sheet
+    }
+
+    /// The same, but the answer is not kept: what others make up takes no room from what messages ask.
+    pub fn answer_once(&self, question: &Question) -> Arc<Sheet> {
+        self.known(question).unwrap_or_else(|| Arc::new(self.evaluate(question)))
+    }
+
+    fn known(&self, question: &Question) -> Option<Arc<Sheet>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(question).cloned()
     }
 
     /// Asks the policy, category by category.

@@ -29,8 +29,17 @@ pub fn message_span(queue: &str, raw: &RawMessage) -> Span {
         messaging.message.body.size = i64::try_from(raw.body.reveal_personal_data().len()).unwrap_or(i64::MAX),
         ketenpoort.sender = raw.queue_of.as_ref().map(|party| party.as_str()),
     );
-    continue_trace(&span, TRACEPARENT.iter().find_map(|header| raw.headers.get(*header)).map(String::as_str));
+    continue_trace(&span, sent(raw));
     span
+}
+
+/// The span of the sender out of which a message came.
+pub fn caller(raw: &RawMessage) -> Option<[u8; 8]> {
+    Some(parse(sent(raw)?)?.span_id().to_bytes())
+}
+
+fn sent(raw: &RawMessage) -> Option<&str> {
+    TRACEPARENT.iter().find_map(|header| raw.headers.get(*header)).map(String::as_str)
 }
 
 /// One room of the corridor. Building a span costs about a microsecond, recorded or not, so there is none where

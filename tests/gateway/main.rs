@@ -17,6 +17,7 @@ mod messages;
 mod otlp;
 #[path = "../signatures/partner.rs"]
 mod partner;
+mod processing;
 mod reload;
 mod scene;
 mod signatures;

@@ -8,6 +8,7 @@ use crate::policy::tests::{engine, sources};
 use crate::policy::truth::tests::question_for;
 use crate::policy::truth::{Satisfied, Truth};
 use crate::policy::{Rule, formula::Formula};
+use std::sync::Arc;
 
 pub(crate) struct Mutant {
     pub name: String,

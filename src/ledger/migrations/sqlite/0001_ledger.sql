@@ -13,6 +13,8 @@ CREATE TABLE message (
     sender TEXT NOT NULL,
     received_at INTEGER NOT NULL,
     traceparent TEXT,
+    -- The span of the sender out of which the message came, where it sent one.
+    caller BLOB,
     series BLOB,
     sequence INTEGER,
     -- Whom it is about, under the gateway's key. No index: they are random, and each would cost every message a page.
